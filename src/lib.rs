@@ -1,1 +1,16 @@
-//! pushring
+//! pushring pushes one published message to very many WebSocket connections on Linux.
+//!
+//! A server is made of shards, one for each core: one pinned thread that owns its connections and
+//! shares nothing with the others but mailboxes. Read `ARCHITECTURE.md` for the map and
+//! the invariants; the modules below are sorted by floors, and a floor uses only floors below it.
+
+pub mod channel;
+pub mod config;
+pub mod encoding;
+pub mod metrics;
+pub mod publication;
+pub mod raw;
+pub mod session;
+pub mod shard;
+pub mod table;
+pub mod ws;

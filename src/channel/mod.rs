@@ -1,0 +1,9 @@
+//! Channels: their names, and what the owner of a channel keeps.
+
+#![forbid(unsafe_code)]
+
+mod directory;
+mod name;
+
+pub use directory::{ChannelsFull, Directory, ShardSet};
+pub use name::{ChannelName, NAME_BYTES_MAX, NameError};

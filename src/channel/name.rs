@@ -1,0 +1,124 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// Longest channel name, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// A valid channel name: UTF-8, 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
+///
+/// Cloning shares the text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelName(Arc<str>);
+
+/// Why a text is no channel name; the publisher's or the subscriber's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing between the slashes.
+    #[error("the channel name is empty: write 1 to {NAME_BYTES_MAX} bytes")]
+    Empty,
+    /// Over the limit.
+    #[error("the channel name has {0} bytes: at most {NAME_BYTES_MAX} are allowed")]
+    TooLong(usize),
+    /// A line feed, a NUL or the like.
+    #[error("the channel name has the control character U+{0:04X}: leave it out")]
+    Control(u32),
+}
+
+impl ChannelName {
+    /// Checks a text and keeps a copy.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > NAME_BYTES_MAX {
+            return Err(NameError::TooLong(text.len()));
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            return Err(NameError::Control(control.into()));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The index of the shard that owns the channel, below `shards`.
+    ///
+    /// All shards of a process must ask with the same hasher.
+    pub fn owner(&self, hasher: &impl BuildHasher, shards: usize) -> usize {
+        // The high half of a 64 by 64 bit product: an even spread without a division.
+        ((u128::from(hasher.hash_one(self.as_str())) * shards as u128) >> 64) as usize
+    }
+}
+
+impl Borrow<str> for ChannelName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_1_to_255_bytes_without_control_characters_are_valid() {
+        for name in [
+            "a",
+            "news",
+            "prices.eur/usd",
+            "Ωμέγα",
+            "a b",
+            &"x".repeat(255),
+        ] {
+            assert_eq!(ChannelName::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn every_other_name_is_refused_with_its_reason() {
+        assert_eq!(ChannelName::parse(""), Err(NameError::Empty));
+        assert_eq!(
+            ChannelName::parse(&"é".repeat(128)),
+            Err(NameError::TooLong(256))
+        );
+        for (name, code) in [("a\nb", 10), ("\0", 0), ("a\u{7f}", 127), ("\u{85}", 0x85)] {
+            assert_eq!(ChannelName::parse(name), Err(NameError::Control(code)));
+        }
+    }
+
+    #[test]
+    fn owners_are_spread_evenly_and_in_range() {
+        let hasher = foldhash::quality::FixedState::with_seed(7);
+        for shards in [1, 2, 3, 7, 64] {
+            let mut owned = vec![0; shards];
+            for i in 0..shards * 1_000 {
+                owned[ChannelName::parse(&format!("channel:{i}"))
+                    .unwrap()
+                    .owner(&hasher, shards)] += 1;
+            }
+            for count in owned {
+                assert!((800..1_200).contains(&count), "{count} of 1000 expected");
+            }
+        }
+    }
+}

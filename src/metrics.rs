@@ -1,0 +1,186 @@
+//! Everything a shard counts, named once.
+//!
+//! A shard counts in plain integers of its own ([`Counters`]) and copies them at the end of a turn
+//! into atomics ([`ShardMetrics`]) that the control thread reads: counting costs an addition, and
+//! no line of memory that is written often is shared.
+
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a family's values mean to whoever scrapes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// The state at this moment.
+    Gauge,
+}
+
+/// Describes one number of [`Counters`].
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The family, without the `pushring_` in front and the `_total` behind.
+    pub family: &'static str,
+    /// A label that tells it from the others of its family, beside the shard.
+    pub label: Option<(&'static str, &'static str)>,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// One line for people; the first of a family speaks for all.
+    pub help: &'static str,
+}
+
+macro_rules! counters {
+    ($($field:ident: $kind:ident $family:literal $({$label:ident = $value:literal})? $help:literal;)*) => {
+        /// One shard's numbers.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $help] pub $field: u64,)*
+        }
+
+        /// What the numbers are, in the order of [`Counters::values`]; families stand together.
+        pub const DESCRIPTIONS: &[Description] = &[
+            $(Description {
+                family: $family,
+                label: counters!(@label $($label $value)?),
+                kind: Kind::$kind,
+                help: $help,
+            },)*
+        ];
+
+        impl Counters {
+            /// All numbers, in the order of [`DESCRIPTIONS`].
+            pub fn values(&self) -> [u64; DESCRIPTIONS.len()] {
+                [$(self.$field,)*]
+            }
+        }
+    };
+    (@label) => { None };
+    (@label $label:ident $value:literal) => { Some((stringify!($label), $value)) };
+}
+
+counters! {
+    connections: Gauge "connections" "Open connections.";
+    subscriptions: Gauge "subscriptions" "Subscriptions of open connections.";
+    lanes: Gauge "lanes" "Lanes: groups of subscribers that get the very same bytes.";
+    channels: Gauge "channels" "Channels that the shard owns.";
+    backlog_bytes: Gauge "backlog_bytes" "Bytes that wait for slow connections.";
+    backlogged: Gauge "backlogged_connections" "Connections that have bytes waiting.";
+    mailbox_depth: Gauge "mailbox_depth" "Mail to other shards that their mailboxes had no room for yet.";
+    accepted: Counter "connections_accepted" "Connections accepted.";
+    handshakes: Counter "handshakes" "Opening handshakes completed.";
+    closed: Counter "connections_closed" "Connections whose socket has been closed.";
+    refused_full: Counter "connections_refused" {reason = "full"} "Connections and requests refused, by reason.";
+    refused_peer: Counter "connections_refused" {reason = "peer"} "Too many connections of one peer address.";
+    refused_request: Counter "connections_refused" {reason = "request"} "A bad or unknown request.";
+    refused_late: Counter "connections_refused" {reason = "head_timeout"} "The request head was not complete in time.";
+    closed_protocol: Counter "closes" {reason = "protocol"} "Connections closed by the server, by reason.";
+    closed_slow: Counter "closes" {reason = "slow_consumer"} "The backlog passed its bound in bytes or in age.";
+    closed_silent: Counter "closes" {reason = "pong_timeout"} "No answer to a ping.";
+    closed_rate: Counter "closes" {reason = "rate"} "Over the inbound rate.";
+    closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions or channels.";
+    closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
+    accept_starved: Counter "accept_pauses" {reason = "files"} "No file descriptor was to be had.";
+    accept_full: Counter "accept_pauses" {reason = "full"} "Every slot was taken, those for refusals included.";
+    publisher_pauses: Counter "publisher_pauses" "Times a publishing connection was not read because a lane or a mailbox was full.";
+    messages_in: Counter "messages_received" "Data messages received from clients.";
+    bytes_in: Counter "bytes_received" "Bytes received from clients.";
+    publications: Counter "publications" "Publications numbered by the shard as their channel's owner.";
+    publications_refused: Counter "publications_refused" "Publications refused because there were too many channels.";
+    publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";
+    deliveries: Counter "deliveries" "Publications handed to a subscriber's socket or backlog.";
+    sends: Counter "sends" "Sends handed to the send ring.";
+    bytes_out: Counter "bytes_sent" "Bytes handed to the send ring.";
+    scatters: Counter "scatters" "Batches of sends, each one io_uring_enter.";
+    exceptions_short: Counter "exceptions" {kind = "short"} "Sends that did not go through whole, by kind.";
+    exceptions_full: Counter "exceptions" {kind = "full"} "The socket buffer was full.";
+    exceptions_dead: Counter "exceptions" {kind = "dead"} "The peer was gone.";
+    pings: Counter "pings" "Pings sent.";
+    turns: Counter "turns" "Turns of the shard's loop.";
+    turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";
+}
+
+/// Upper bounds of the turn time histogram's buckets, in microseconds; the last bucket has none.
+pub const TURN_BOUNDS_US: [u64; 11] = [
+    10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
+];
+
+/// Turns by their length: one more bucket than [`TURN_BOUNDS_US`].
+pub type TurnBuckets = [u64; TURN_BOUNDS_US.len() + 1];
+
+/// The bucket that a turn of that length falls into.
+pub fn turn_bucket(turn_us: u64) -> usize {
+    TURN_BOUNDS_US.partition_point(|&bound| bound < turn_us)
+}
+
+/// One shard's numbers as the control thread sees them.
+#[derive(Debug, Default)]
+pub struct ShardMetrics {
+    values: [AtomicU64; DESCRIPTIONS.len()],
+    turns: [AtomicU64; TURN_BOUNDS_US.len() + 1],
+}
+
+impl ShardMetrics {
+    /// Copies the shard's own numbers here. Only the shard calls it.
+    pub fn publish(&self, counters: &Counters, turns: &TurnBuckets) {
+        for (shared, value) in self.values.iter().zip(counters.values()) {
+            shared.store(value, Ordering::Relaxed);
+        }
+        for (shared, value) in self.turns.iter().zip(turns) {
+            shared.store(*value, Ordering::Relaxed);
+        }
+    }
+
+    /// The newest numbers, in the order of [`DESCRIPTIONS`].
+    pub fn values(&self) -> [u64; DESCRIPTIONS.len()] {
+        std::array::from_fn(|i| self.values[i].load(Ordering::Relaxed))
+    }
+
+    /// The newest turn time histogram.
+    pub fn turns(&self) -> TurnBuckets {
+        std::array::from_fn(|i| self.turns[i].load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_stand_together_and_differ_by_label() {
+        let mut seen: Vec<&Description> = Vec::new();
+        for (i, one) in DESCRIPTIONS.iter().enumerate() {
+            for other in &seen {
+                if other.family == one.family {
+                    assert_ne!(other.label, one.label, "{}", one.family);
+                    assert_eq!(other.kind, one.kind);
+                    assert_eq!(DESCRIPTIONS[i - 1].family, one.family, "{}", one.family);
+                }
+            }
+            seen.push(one);
+        }
+    }
+
+    #[test]
+    fn a_turn_falls_into_the_bucket_whose_bound_it_does_not_pass() {
+        assert_eq!(turn_bucket(0), 0);
+        assert_eq!(turn_bucket(10), 0);
+        assert_eq!(turn_bucket(11), 1);
+        assert_eq!(turn_bucket(1_000_000), 10);
+        assert_eq!(turn_bucket(1_000_001), 11);
+    }
+
+    #[test]
+    fn what_is_published_is_what_is_read() {
+        let shared = ShardMetrics::default();
+        let counters = Counters {
+            connections: 3,
+            turn_ns: 9,
+            ..Counters::default()
+        };
+        shared.publish(&counters, &[7; TURN_BOUNDS_US.len() + 1]);
+        assert_eq!(shared.values(), counters.values());
+        assert_eq!(shared.turns(), [7; TURN_BOUNDS_US.len() + 1]);
+    }
+}

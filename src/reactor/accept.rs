@@ -1,0 +1,141 @@
+//! Accepting connections, and leaving it alone for a while when that is wiser.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use socket2::Socket;
+
+use super::is_drain;
+use super::ready::{Armed, Token};
+use super::sockets::Sockets;
+use crate::shard::mail::Request;
+use crate::shard::{Admission, Shard};
+
+/// Connections that one turn accepts.
+const ACCEPTS_A_TURN: usize = 256;
+
+/// How long accepting rests when there is no file descriptor, unless a connection closes before.
+const STARVED_PAUSE_MS: u64 = 250;
+
+/// A shard's listening socket.
+pub struct Acceptor {
+    /// `None` when no connection is to be accepted any more.
+    listener: Option<Socket>,
+    poll: Option<Armed>,
+    /// When accepting goes on, while it rests, in ms.
+    resumes_at_ms: Option<u64>,
+    /// Whether the log says that there are no file descriptors.
+    starved: bool,
+}
+
+impl Acceptor {
+    pub fn new(listener: Socket) -> Self {
+        Self {
+            listener: Some(listener),
+            poll: None,
+            resumes_at_ms: None,
+            starved: false,
+        }
+    }
+
+    /// Watches for a connection that waits, once.
+    pub fn watch(&mut self) {
+        if let Some(listener) = &self.listener {
+            self.poll = Some(Armed::new(Token::Listener, listener.as_fd(), libc::POLLIN));
+        }
+    }
+
+    /// Accepts what waits, as far as the shard lets it.
+    pub fn accept(&mut self, now_ms: u64, shard: &mut Shard, sockets: &mut Sockets) {
+        self.poll = None;
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match shard.may_accept(now_ms) {
+                Admission::Now => {}
+                Admission::After(pause_ms) => {
+                    self.resumes_at_ms = Some(now_ms + pause_ms);
+                    return;
+                }
+                Admission::Never => {
+                    self.listener = None;
+                    return;
+                }
+            }
+            match listener.accept() {
+                Ok((socket, address)) => {
+                    let Some(address) = address.as_socket() else {
+                        continue;
+                    };
+                    self.note_fed();
+                    let id = shard.handle_accept(now_ms, address.ip());
+                    sockets.insert(id, OwnedFd::from(socket));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_starvation(&error) => {
+                    self.starve(now_ms, &error);
+                    shard.note_starved();
+                    return;
+                }
+                // The peer gave up before it was accepted; the next one may not have.
+                Err(_) => {}
+            }
+        }
+        self.watch();
+    }
+
+    /// Goes on accepting when a rest is over.
+    pub fn resume(&mut self, now_ms: u64) {
+        if self.resumes_at_ms.take_if(|at| *at <= now_ms).is_some() {
+            self.watch();
+        }
+    }
+
+    /// When accepting goes on, while it rests.
+    pub fn resumes_at_ms(&self) -> Option<u64> {
+        self.resumes_at_ms
+    }
+
+    /// A connection has been closed: there is a file descriptor again.
+    pub fn note_closed(&mut self) {
+        if self.starved && self.resumes_at_ms.is_some() {
+            self.resumes_at_ms = Some(0);
+        }
+    }
+
+    /// Stops listening when the server drains.
+    pub fn note_request(&mut self, request: &Request) {
+        if is_drain(request) {
+            // Dropping the poll leaves it to the ring until the socket's end completes it.
+            if let Some(listener) = self.listener.take() {
+                let _ = listener.shutdown(std::net::Shutdown::Both);
+            }
+            self.resumes_at_ms = None;
+        }
+    }
+
+    fn starve(&mut self, now_ms: u64, error: &io::Error) {
+        if !self.starved {
+            self.starved = true;
+            tracing::warn!(
+                "no file descriptor for another connection ({error}): accepting rests until one is closed; raise LimitNOFILE= or `ulimit -n`"
+            );
+        }
+        self.resumes_at_ms = Some(now_ms + STARVED_PAUSE_MS);
+    }
+
+    fn note_fed(&mut self) {
+        if self.starved {
+            self.starved = false;
+            tracing::info!("accepting connections again");
+        }
+    }
+}
+
+fn is_starvation(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

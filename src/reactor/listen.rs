@@ -1,0 +1,93 @@
+//! Listening sockets: one for each shard on the same address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::SetupError;
+
+/// How long an address that is in use is tried again: the kernel takes a killed process's rings
+/// down in the background, and for that long its sockets still listen.
+const RETRY_FOR: Duration = Duration::from_secs(5);
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Binds `count` sockets to one address, over which the kernel spreads new connections.
+///
+/// # Errors
+/// [`SetupError`]; an address in use is one only after five seconds of trying.
+pub fn bind_shared(
+    address: SocketAddr,
+    count: usize,
+    backlog: u32,
+    flag: &'static str,
+) -> Result<Vec<Socket>, SetupError> {
+    retry(address, flag, || {
+        // Sockets that share a port share it with any other program of the same user too. A
+        // socket that does not share finds out whether the port is free.
+        let probe = socket(address, false)?;
+        probe.bind(&address.into())?;
+        // With port 0 the probe's port is the one for all.
+        let bound = probe.local_addr()?;
+        drop(probe);
+        (0..count)
+            .map(|_| {
+                let socket = socket(address, true)?;
+                socket.bind(&bound)?;
+                // Accepted sockets inherit it: a publication is not to wait for an ACK.
+                socket.set_tcp_nodelay(true)?;
+                socket.set_nonblocking(true)?;
+                socket.listen(backlog.min(i32::MAX as u32) as i32)?;
+                Ok(socket)
+            })
+            .collect()
+    })
+}
+
+/// Binds one socket that shares its address with nobody.
+///
+/// # Errors
+/// As [`bind_shared`].
+pub fn bind_alone(address: SocketAddr, flag: &'static str) -> Result<TcpListener, SetupError> {
+    retry(address, flag, || {
+        let socket = socket(address, false)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        socket.listen(1_024)?;
+        Ok(socket.into())
+    })
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of an earlier run that wait for their end do not hold the port.
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    Ok(socket)
+}
+
+fn retry<T>(
+    address: SocketAddr,
+    flag: &'static str,
+    mut bind: impl FnMut() -> io::Result<T>,
+) -> Result<T, SetupError> {
+    let began = Instant::now();
+    let mut said = false;
+    loop {
+        match bind() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < RETRY_FOR =>
+            {
+                if !said {
+                    tracing::warn!("{address} is still in use: trying again for {RETRY_FOR:?}");
+                    said = true;
+                }
+                std::thread::sleep(RETRY_EVERY);
+            }
+            result => return result.map_err(|e| SetupError::from_listen(e, address, flag)),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What one slow connection has not been able to take yet.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::ws::frame;
+
+struct Chunk {
+    /// Whole frames, shared with everyone else who gets them.
+    bytes: Bytes,
+    /// How much of it the socket has taken.
+    sent: usize,
+}
+
+/// A queue of references to shared frames; its bounds are the policy of who fills it.
+pub struct Backlog {
+    chunks: VecDeque<Chunk>,
+    bytes: usize,
+    since_ms: u64,
+    /// Cut down to what a close needs; takes nothing more.
+    closed: bool,
+}
+
+impl Backlog {
+    /// An empty backlog that began at a moment.
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            bytes: 0,
+            since_ms: now_ms,
+            closed: false,
+        }
+    }
+
+    /// Queues whole frames of which `sent` bytes have gone out.
+    pub fn push(&mut self, bytes: Bytes, sent: usize) {
+        if self.closed {
+            return;
+        }
+        self.bytes += bytes.len() - sent;
+        self.chunks.push_back(Chunk { bytes, sent });
+    }
+
+    /// Bytes not yet taken by the socket.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the socket has taken everything.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Since when the connection has been behind, in ms.
+    pub fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
+    /// The unsent rest of the oldest chunk.
+    pub fn front(&self) -> Option<Bytes> {
+        self.chunks.front().map(|c| c.bytes.slice(c.sent..))
+    }
+
+    /// Notes that the socket has taken so many bytes of the oldest chunk.
+    pub fn advance(&mut self, sent: usize) {
+        if let Some(chunk) = self.chunks.front_mut() {
+            chunk.sent += sent;
+            self.bytes -= sent;
+            if chunk.sent >= chunk.bytes.len() {
+                self.chunks.pop_front();
+            }
+        }
+    }
+
+    /// Drops everything but the rest of the frame that is half sent, queues the last words behind
+    /// it and takes nothing more. For WebSocket frames only.
+    pub fn cut_to(&mut self, last_words: Bytes) {
+        let half_sent = self.chunks.pop_front().filter(|chunk| chunk.sent > 0);
+        self.chunks.clear();
+        self.bytes = 0;
+        if let Some(mut chunk) = half_sent {
+            chunk.bytes.truncate(frame_end(&chunk.bytes, chunk.sent));
+            if chunk.sent < chunk.bytes.len() {
+                self.bytes = chunk.bytes.len() - chunk.sent;
+                self.chunks.push_back(chunk);
+            }
+        }
+        self.push(last_words, 0);
+        self.closed = true;
+    }
+}
+
+/// Where the frame ends that byte `sent` lies in; `sent` itself when it lies between frames.
+fn frame_end(frames: &[u8], sent: usize) -> usize {
+    let mut end = 0;
+    while end < sent {
+        match frame::server_frame_len(&frames[end..]) {
+            Some(len) => end += len,
+            None => return frames.len(),
+        }
+    }
+    end.min(frames.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::frame::Opcode;
+
+    fn frames(payloads: &[&[u8]]) -> Bytes {
+        let mut out = Vec::new();
+        for payload in payloads {
+            frame::put_frame(&mut out, Opcode::Text, payload);
+        }
+        out.into()
+    }
+
+    fn drain(backlog: &mut Backlog) -> Vec<u8> {
+        let mut out = Vec::new();
+        while let Some(bytes) = backlog.front() {
+            out.extend_from_slice(&bytes);
+            backlog.advance(bytes.len());
+        }
+        assert_eq!(backlog.bytes(), 0);
+        out
+    }
+
+    #[test]
+    fn chunks_leave_in_order_without_the_part_already_sent() {
+        let mut backlog = Backlog::new(5);
+        backlog.push(Bytes::from_static(b"hello "), 2);
+        backlog.push(Bytes::from_static(b"world"), 0);
+        assert_eq!(backlog.bytes(), 9);
+        backlog.advance(1);
+        assert_eq!(backlog.bytes(), 8);
+        assert_eq!(drain(&mut backlog), b"lo world");
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn cutting_keeps_the_rest_of_the_half_sent_frame_whatever_was_sent() {
+        let payloads: [&[u8]; 3] = [b"first", &[b'x'; 300], b"third"];
+        let all = frames(&payloads);
+        let borders = [0, 7, 7 + 304, all.len()];
+        for sent in 0..all.len() {
+            let mut backlog = Backlog::new(0);
+            backlog.push(all.clone(), sent);
+            backlog.push(frames(&[b"later"]), 0);
+            backlog.cut_to(Bytes::from_static(b"BYE"));
+            backlog.push(frames(&[b"too late"]), 0);
+            let end = *borders.iter().find(|&&b| b >= sent).unwrap();
+            let expected = [&all[sent..end], b"BYE"].concat();
+            assert_eq!(drain(&mut backlog), expected, "{sent} bytes sent");
+        }
+    }
+}

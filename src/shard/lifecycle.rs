@@ -1,0 +1,404 @@
+//! A connection's way from being accepted to being closed.
+
+use std::net::IpAddr;
+
+use bytes::{Bytes, BytesMut};
+
+use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
+use super::rate::Bucket;
+use super::wheel::Tick;
+use super::{ConnectionId, Effect, Shard};
+use crate::session::{Command, Progress, Session};
+use crate::ws::close::CloseCode;
+use crate::ws::handshake::Refusal;
+
+/// Connections over the limit that may be there at one time to be told so.
+const REFUSALS_AT_ONCE: usize = 64;
+
+/// Seconds after which a refused client may try again.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Whether the driver may accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// One more.
+    Now,
+    /// Not for so many ms.
+    After(u64),
+    /// Never again: the shard is draining.
+    Never,
+}
+
+/// A drain in progress.
+pub struct Drain {
+    began_ms: u64,
+    drain_ms: u64,
+    /// Connections there were at its beginning.
+    total: usize,
+    closed: usize,
+    /// All slots below have been closed.
+    cursor: u32,
+}
+
+/// Why the server ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Slow,
+    Rate,
+    Subscriptions,
+    Channels,
+    Shutdown,
+}
+
+impl Reason {
+    fn close(self) -> (CloseCode, &'static str) {
+        match self {
+            Self::Slow => (
+                CloseCode::TRY_AGAIN_LATER,
+                "too slow: more was waiting for you than the server keeps",
+            ),
+            Self::Rate => (
+                CloseCode::POLICY,
+                "too many messages or bytes a second: send less",
+            ),
+            Self::Subscriptions => (CloseCode::POLICY, "too many subscriptions: unsubscribe first"),
+            Self::Channels => (
+                CloseCode::TRY_AGAIN_LATER,
+                "the server has as many channels as it keeps: try again later",
+            ),
+            Self::Shutdown => (CloseCode::GOING_AWAY, "the server is shutting down"),
+        }
+    }
+}
+
+impl Shard {
+    /// Whether one more connection may be accepted.
+    pub fn may_accept(&mut self, now_ms: u64) -> Admission {
+        if self.drain.is_some() {
+            return Admission::Never;
+        }
+        if self.connections.table.len() >= self.config.limits.connections_max + REFUSALS_AT_ONCE {
+            self.counters.accept_full += 1;
+            return Admission::After(100);
+        }
+        let rate = u64::from(self.config.limits.accepts_per_second_max);
+        match self.accepts.wait_ms(now_ms, rate) {
+            0 => Admission::Now,
+            wait_ms => {
+                self.counters.accept_throttled += 1;
+                Admission::After(wait_ms)
+            }
+        }
+    }
+
+    /// Notes that the driver has no file descriptor left to accept with.
+    pub fn note_starved(&mut self) {
+        self.counters.accept_starved += 1;
+    }
+
+    /// Takes a connection in. One too many is taken in as well, to be told so once its request
+    /// has been read.
+    pub fn handle_accept(&mut self, now_ms: u64, peer: IpAddr) -> ConnectionId {
+        self.counters.accepted += 1;
+        let rate = u64::from(self.config.limits.accepts_per_second_max);
+        self.accepts.take(now_ms, rate, 1);
+        let per_peer = self.config.limits.connections_per_peer_max;
+        let refusal = if self.connections.table.len() >= self.config.limits.connections_max {
+            self.counters.refused_full += 1;
+            Some(
+                Refusal::new(503, "the server has as many connections as it takes (limits.connections_max)")
+                    .with_retry_after(RETRY_AFTER_S),
+            )
+        } else if per_peer != 0 && self.connections.of_peer(peer) >= per_peer {
+            self.counters.refused_peer += 1;
+            Some(
+                Refusal::new(429, "too many connections from your address (limits.connections_per_peer_max)")
+                    .with_retry_after(RETRY_AFTER_S),
+            )
+        } else {
+            None
+        };
+        let counted = per_peer != 0 && refusal.is_none();
+        let id = self.connections.insert(Connection {
+            session: Session::new(refusal),
+            subscriptions: Subscriptions::None,
+            backlog: None,
+            extra: counted.then(|| {
+                Box::new(Extra {
+                    peer: Some(peer),
+                    rate: None,
+                })
+            }),
+            timer: Tick(0),
+            heard: Tick::at(now_ms),
+            since: Tick::at(now_ms),
+            phase: Phase::Handshake,
+            pinged: false,
+            publishes: false,
+            paused: false,
+        });
+        let due = Tick::after(now_ms, self.config.timeouts.head_ms);
+        self.schedule(id, due);
+        id
+    }
+
+    /// Takes bytes in that a connection has sent, all of them. They are used as scratch space.
+    pub fn handle_input(&mut self, now_ms: u64, id: ConnectionId, input: &mut [u8]) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        self.counters.bytes_in += input.len() as u64;
+        connection.heard = Tick::at(now_ms);
+        connection.pinged = false;
+        if matches!(connection.phase, Phase::Closing | Phase::Gone) {
+            return;
+        }
+        let handshaking = connection.phase == Phase::Handshake;
+        let replies_from = self.outbox.replies_len();
+        let mut commands = std::mem::take(&mut self.commands);
+        let progress = connection.session.handle_input(
+            input,
+            &self.sessions,
+            self.outbox.replies(),
+            &mut commands,
+        );
+        self.outbox.note_reply(id, replies_from);
+        self.count(progress, handshaking);
+        if self.is_over_rate(now_ms, id, progress.messages, input.len()) {
+            self.counters.closed_rate += 1;
+            commands.clear();
+            self.end(now_ms, id, Reason::Rate);
+        }
+        for command in commands.drain(..) {
+            self.handle_command(now_ms, id, command);
+        }
+        self.commands = commands;
+    }
+
+    /// The peer will send nothing more, or is gone.
+    pub fn handle_end(&mut self, now_ms: u64, id: ConnectionId) {
+        self.drop_connection(now_ms, id);
+    }
+
+    /// The driver has closed the socket as [`Effect::Close`] told it to.
+    pub fn handle_closed(&mut self, id: ConnectionId) {
+        if self.connections.remove(id).is_some() {
+            self.counters.closed += 1;
+        }
+    }
+
+    /// Closes all connections, spread over a time. New ones are not accepted any more.
+    pub fn drain(&mut self, now_ms: u64, drain_ms: u64) {
+        if self.drain.is_none() {
+            self.drain = Some(Drain {
+                began_ms: now_ms,
+                drain_ms: drain_ms.max(1),
+                total: self.connections.table.len(),
+                closed: 0,
+                cursor: 0,
+            });
+            self.go_on_draining(now_ms);
+        }
+    }
+
+    /// Closes as many connections as should have been by now.
+    pub(super) fn go_on_draining(&mut self, now_ms: u64) {
+        let Some(mut drain) = self.drain.take() else {
+            return;
+        };
+        let passed = now_ms.saturating_sub(drain.began_ms).min(drain.drain_ms);
+        let goal = if passed == drain.drain_ms {
+            usize::MAX
+        } else {
+            1 + (drain.total as u64 * passed / drain.drain_ms) as usize
+        };
+        while drain.closed < goal && (drain.cursor as usize) < self.connections.table.capacity() {
+            if let Some(id) = self.connections.table.key_at(drain.cursor) {
+                drain.closed += 1;
+                if self.end(now_ms, id, Reason::Shutdown) {
+                    self.counters.closed_drain += 1;
+                }
+            }
+            drain.cursor += 1;
+        }
+        self.drain = Some(drain);
+    }
+
+    /// Whether connections remain to be told of the drain.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain
+            .as_ref()
+            .is_some_and(|d| (d.cursor as usize) < self.connections.table.capacity())
+    }
+
+    /// Says the last word to a connection and closes it when that is out. `false` when it was
+    /// being closed already.
+    pub(super) fn end(&mut self, now_ms: u64, id: ConnectionId, reason: Reason) -> bool {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return false;
+        };
+        if matches!(connection.phase, Phase::Closing | Phase::Gone) {
+            return false;
+        }
+        let (code, text) = reason.close();
+        let refusal = Refusal::new(503, text).with_retry_after(RETRY_AFTER_S);
+        let mut last_words = BytesMut::new();
+        connection
+            .session
+            .put_close(code, text, &refusal, &mut last_words);
+        self.say_last(id, last_words.freeze());
+        self.begin_closing(now_ms, id);
+        true
+    }
+
+    /// Answers a request that did not become complete in time, and closes the connection.
+    pub(super) fn end_handshake(&mut self, now_ms: u64, id: ConnectionId) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        self.counters.refused_late += 1;
+        let refusal = Refusal::new(
+            408,
+            "the request head did not arrive in time (timeouts.head_ms)",
+        );
+        let replies_from = self.outbox.replies_len();
+        connection.session.put_close(
+            CloseCode::POLICY,
+            "",
+            &refusal,
+            self.outbox.replies(),
+        );
+        self.outbox.note_reply(id, replies_from);
+        self.begin_closing(now_ms, id);
+    }
+
+    /// Ends a connection without a word and tells the driver to close its socket.
+    pub(super) fn drop_connection(&mut self, now_ms: u64, id: ConnectionId) {
+        self.leave_all(now_ms, id);
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        if connection.phase == Phase::Gone {
+            return;
+        }
+        connection.phase = Phase::Gone;
+        if let Some(backlog) = connection.backlog.take() {
+            self.counters.backlog_bytes -= backlog.bytes() as u64;
+            self.counters.backlogged -= 1;
+            self.connections.unstall(id.slot);
+        }
+        self.effects.push_back(Effect::Close(id));
+    }
+
+    /// Queues a connection's last bytes, behind the frame it is in the middle of where it is slow.
+    fn say_last(&mut self, id: ConnectionId, last_words: Bytes) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        match &mut connection.backlog {
+            Some(backlog) => {
+                self.counters.backlog_bytes -= backlog.bytes() as u64;
+                backlog.cut_to(last_words);
+                self.counters.backlog_bytes += backlog.bytes() as u64;
+            }
+            None => {
+                let replies_from = self.outbox.replies_len();
+                self.outbox.replies().extend_from_slice(&last_words);
+                self.outbox.note_reply(id, replies_from);
+            }
+        }
+    }
+
+    /// The last word has been said: no more publications, a short while for it to get through.
+    fn begin_closing(&mut self, now_ms: u64, id: ConnectionId) {
+        self.leave_all(now_ms, id);
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        connection.phase = Phase::Closing;
+        connection.since = Tick::at(now_ms);
+        self.outbox.note_closing(id);
+        let due = Tick::after(now_ms, self.config.timeouts.linger_ms);
+        self.schedule_no_later(id, due);
+        // What is still on its way must be read: unread bytes would turn the close into a reset.
+        self.resume_reading(id);
+    }
+
+    fn handle_command(&mut self, now_ms: u64, id: ConnectionId, command: Command) {
+        match command {
+            Command::Opened => {
+                self.counters.handshakes += 1;
+                if let Some(connection) = self.connections.table.get_mut(id) {
+                    connection.phase = Phase::Open;
+                }
+            }
+            Command::Subscribe {
+                subscription,
+                channel,
+                encoding,
+            } => {
+                let max = self.config.limits.subscriptions_max;
+                let Some(connection) = self.connections.table.get_mut(id) else {
+                    return;
+                };
+                if connection.subscriptions.len() >= max {
+                    self.counters.closed_limit += 1;
+                    self.end(now_ms, id, Reason::Subscriptions);
+                    return;
+                }
+                connection.subscriptions.add(Subscription {
+                    number: subscription,
+                    place: Place::Pending(Box::new((channel.clone(), encoding))),
+                });
+                self.subscribe(now_ms, id, subscription, channel);
+            }
+            Command::Publish {
+                channel,
+                kind,
+                payload,
+            } => {
+                if let Some(connection) = self.connections.table.get_mut(id) {
+                    connection.publishes = true;
+                }
+                self.publish(now_ms, channel, kind, payload);
+            }
+            Command::Close => self.begin_closing(now_ms, id),
+        }
+    }
+
+    fn count(&mut self, progress: Progress, handshaking: bool) {
+        self.counters.messages_in += u64::from(progress.messages);
+        if progress.refused && handshaking {
+            self.counters.refused_request += 1;
+        } else if progress.refused {
+            self.counters.closed_protocol += 1;
+        }
+    }
+
+    fn is_over_rate(&mut self, now_ms: u64, id: ConnectionId, messages: u32, bytes: usize) -> bool {
+        let limits = &self.config.limits;
+        let messages_max = u64::from(limits.messages_per_second_max);
+        let bytes_max = limits.bytes_per_second_max;
+        if messages_max == 0 && bytes_max == 0 {
+            return false;
+        }
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return false;
+        };
+        if connection.phase != Phase::Open {
+            return false;
+        }
+        let (message_rate, byte_rate) = connection
+            .extra
+            .get_or_insert_default()
+            .rate
+            .get_or_insert_with(|| {
+                (
+                    Bucket::new(now_ms, messages_max),
+                    Bucket::new(now_ms, bytes_max),
+                )
+            });
+        !message_rate.take(now_ms, messages_max, u64::from(messages))
+            | !byte_rate.take(now_ms, bytes_max, bytes as u64)
+    }
+}

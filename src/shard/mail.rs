@@ -1,0 +1,82 @@
+//! What shards (and the control thread) say to each other.
+//!
+//! Two queues lead from each to each other: requests, which go to the owner of a channel, and
+//! deliveries, which an owner sends out. A request may cause deliveries, a delivery causes no
+//! further mail; so a shard that cannot get rid of its deliveries stops taking requests and goes
+//! on taking deliveries, and two shards that are full towards each other still drain.
+
+use bytes::Bytes;
+
+use crate::channel::{ChannelName, ChannelsFull};
+use crate::publication::{Kind, Position, Publication};
+
+/// What an answer brings back to the asker, who alone can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// A connection's key as a number; for the control thread the number of the call.
+    pub asker: u64,
+    /// Which of the asker's subscriptions.
+    pub subscription: u32,
+}
+
+/// From anyone to the owner of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// One more subscriber. Answered by [`Delivery::Subscribed`], in order with the channel's
+    /// publications: what is delivered after the answer is what the subscriber gets.
+    Subscribe {
+        /// The channel.
+        channel: ChannelName,
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// The sending shard has no subscriber of the channel any more.
+    Leave {
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// A message to be numbered and delivered.
+    Publish {
+        /// The channel.
+        channel: ChannelName,
+        /// Text or binary.
+        kind: Kind,
+        /// The bytes as published.
+        payload: Bytes,
+        /// Where [`Delivery::Published`] goes, if the publisher waits for it.
+        ticket: Option<Ticket>,
+    },
+    /// From the control thread: close all connections within that many ms.
+    Drain {
+        /// Over how long the closes are spread, in ms.
+        drain_ms: u64,
+    },
+}
+
+/// From the owner of a channel to a shard with subscribers, or back to an asker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Answers [`Request::Subscribe`] with the place of the stream that the subscription begins at.
+    Subscribed {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// Where the stream stands, or why there is none.
+        result: Result<Position, ChannelsFull>,
+    },
+    /// A publication for all subscribers on the shard.
+    Publication {
+        /// The channel.
+        channel: ChannelName,
+        /// The message and its number.
+        publication: Publication,
+    },
+    /// Answers [`Request::Publish`].
+    Published {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// The place it got, or why it got none.
+        result: Result<Position, ChannelsFull>,
+    },
+    /// To the control thread: the shard has closed all its connections and ends.
+    Drained,
+}

@@ -1,0 +1,289 @@
+//! The brain of a core's share of the server, without sockets, threads or clocks.
+//!
+//! A [`Shard`] is driven from outside: by the reactor in the server, by a seeded world in the
+//! simulation. Time is always an argument, in milliseconds since any fixed moment. One turn is
+//!
+//! 1. [`Shard::begin_turn`];
+//! 2. any number of `handle_*`: what has arrived, from sockets ([`Shard::handle_accept`],
+//!    [`Shard::handle_input`], [`Shard::handle_end`], [`Shard::handle_writable`],
+//!    [`Shard::handle_closed`]), from other shards ([`Shard::handle_request`],
+//!    [`Shard::handle_delivery`]) and from the clock ([`Shard::handle_timeout`]);
+//! 3. [`Shard::poll_batch`] until there is none, each carried out and its exceptions handed to
+//!    [`Shard::handle_scattered`] before the next is asked for;
+//! 4. [`Shard::end_turn`], then [`Shard::poll_effect`], [`Shard::poll_request`] and
+//!    [`Shard::poll_delivery`] until there is none, or no room for it;
+//! 5. a wait for more, until [`Shard::next_timeout_ms`] at the latest, or none at all while
+//!    [`Shard::has_work`].
+//!
+//! The getters that the driver asks before it feeds the shard keep every queue bounded:
+//! [`Shard::may_accept`], [`Shard::may_read`], [`Shard::takes_requests_of`],
+//! [`Shard::takes_deliveries`].
+
+#![forbid(unsafe_code)]
+
+mod backlog;
+mod batch;
+mod connection;
+mod fanout;
+mod flush;
+mod lane;
+mod lifecycle;
+pub mod mail;
+mod post;
+mod rate;
+mod timers;
+mod wheel;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+
+pub use batch::{Batch, Exception};
+pub use lifecycle::Admission;
+
+use crate::channel::Directory;
+use crate::config::Config;
+use crate::metrics::Counters;
+use crate::session::{self, Command};
+use crate::table::Key;
+use connection::Connections;
+use fanout::Fanout;
+use flush::Outbox;
+use lifecycle::Drain;
+use mail::{Delivery, Request};
+use post::Post;
+use rate::Bucket;
+use wheel::Wheel;
+
+/// Names a connection of one shard.
+pub type ConnectionId = Key;
+
+/// What a shard is made with.
+#[derive(Clone)]
+pub struct Identity {
+    /// Its index.
+    pub shard: usize,
+    /// How many shards there are; the control thread is the peer of that index.
+    pub shards: usize,
+    /// Seeds the hash that finds a channel's owner; the same on all shards of the process.
+    pub hash_seed: u64,
+    /// Where this shard counts its streams' epochs from: a range of its own for every shard and
+    /// every start of the process.
+    pub first_epoch: u64,
+}
+
+/// What the driver is to do with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Watch for the socket to take bytes again, once, then [`Shard::handle_writable`].
+    Watch(ConnectionId),
+    /// Read the connection again, which had been left alone because [`Shard::may_read`] said so.
+    Read(ConnectionId),
+    /// Shut the sending direction down: the last byte is with the kernel.
+    Finish(ConnectionId),
+    /// Close the socket, then [`Shard::handle_closed`]; nothing else is said about it any more.
+    Close(ConnectionId),
+}
+
+/// See the module's documentation.
+pub struct Shard {
+    identity: Identity,
+    config: Arc<Config>,
+    sessions: Arc<session::Settings>,
+    hasher: FixedState,
+    connections: Connections,
+    fanout: Fanout,
+    directory: Directory,
+    post: Post,
+    outbox: Outbox,
+    wheel: Wheel,
+    accepts: Bucket,
+    /// Connections that are not read until there is room for what they cause.
+    paused: Vec<ConnectionId>,
+    effects: VecDeque<Effect>,
+    drain: Option<Drain>,
+    counters: Counters,
+    /// Scratch space for one session's commands.
+    commands: Vec<Command>,
+}
+
+impl Shard {
+    /// A shard without connections.
+    pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
+        let hasher = FixedState::with_seed(identity.hash_seed);
+        Self {
+            connections: Connections::default(),
+            fanout: Fanout::new(hasher, config.fanout.lane_bytes_max),
+            directory: Directory::new(
+                hasher,
+                config.limits.channels_max,
+                config.timeouts.channel_idle_ms,
+                identity.first_epoch,
+            ),
+            post: Post::new(identity.shards + 1, config.mailbox.entries),
+            outbox: Outbox::default(),
+            wheel: Wheel::default(),
+            accepts: Bucket::new(0, u64::from(config.limits.accepts_per_second_max)),
+            paused: Vec::new(),
+            effects: VecDeque::new(),
+            drain: None,
+            counters: Counters::default(),
+            commands: Vec::new(),
+            hasher,
+            identity,
+            config,
+            sessions,
+        }
+    }
+
+    /// What the driver is to do next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The next request for a peer; ask only when there is room for it.
+    pub fn poll_request(&mut self, peer: usize) -> Option<Request> {
+        self.post.take_request(peer)
+    }
+
+    /// The next delivery for a peer; ask only when there is room for it.
+    pub fn poll_delivery(&mut self, peer: usize) -> Option<Delivery> {
+        self.post.take_delivery(peer)
+    }
+
+    /// Whether a request for that peer waits.
+    pub fn has_request_for(&self, peer: usize) -> bool {
+        self.post.has_request_for(peer)
+    }
+
+    /// Whether a delivery for that peer waits.
+    pub fn has_delivery_for(&self, peer: usize) -> bool {
+        self.post.has_delivery_for(peer)
+    }
+
+    /// Whether that peer's requests may be handed in.
+    pub fn takes_requests_of(&self, peer: usize) -> bool {
+        self.post.takes_requests_of(peer) && !self.fanout.is_full()
+    }
+
+    /// Whether deliveries may be handed in: no lane is so full that it must be flushed first.
+    pub fn takes_deliveries(&self) -> bool {
+        !self.fanout.is_full()
+    }
+
+    /// Whether the connection is to be read. When not, forget that it is readable:
+    /// [`Effect::Read`] follows.
+    pub fn may_read(&mut self, id: ConnectionId) -> bool {
+        let congested = self.is_congested();
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return false;
+        };
+        if congested && connection.publishes && !connection.paused {
+            connection.paused = true;
+            self.paused.push(id);
+            self.counters.publisher_pauses += 1;
+        }
+        if connection.paused {
+            return false;
+        }
+        if self.connections.is_stalled(id.slot) {
+            // Read on only when it has taken what it was given; `unstall` says so.
+            connection.paused = true;
+            return false;
+        }
+        true
+    }
+
+    /// Whether there is something to be sent without anything new arriving.
+    pub fn has_work(&self) -> bool {
+        self.outbox.has_work() || self.fanout.is_dirty() || !self.effects.is_empty()
+    }
+
+    /// Whether a drain has ended and nothing is left.
+    pub fn is_drained(&self) -> bool {
+        self.drain.is_some() && self.connections.table.is_empty()
+    }
+
+    /// The shard's numbers as of now.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            connections: self.connections.table.len() as u64,
+            lanes: self.fanout.lanes() as u64,
+            channels: self.directory.len() as u64,
+            mailbox_depth: self.post.depth() as u64,
+            ..self.counters
+        }
+    }
+
+    /// Starts a turn: the sends of a turn are counted anew.
+    pub fn begin_turn(&mut self) {
+        self.outbox.begin_turn(self.config.fanout.sends_per_turn_max);
+    }
+
+    /// Ends a turn's flush: connections whose last word is with the kernel are finished, paused
+    /// ones read again where there is room.
+    pub fn end_turn(&mut self) {
+        self.finish_closing();
+        if !self.paused.is_empty() && !self.is_congested() {
+            for id in std::mem::take(&mut self.paused) {
+                self.resume_reading(id);
+            }
+        }
+    }
+
+    /// What is left of connections, lanes, queues and interests: all zero when nobody is left.
+    /// For tests of leaks.
+    pub fn residue(&self) -> Residue {
+        Residue {
+            connections: self.connections.table.len(),
+            lanes: self.fanout.lanes(),
+            local_channels: self.fanout.channels(),
+            subscriptions: self.counters.subscriptions as usize,
+            backlog_bytes: self.counters.backlog_bytes as usize,
+            backlogged: self.counters.backlogged as usize,
+            pending_bytes: self.fanout.pending_bytes(),
+            interests: self.directory.interests(),
+            mail: self.post.depth(),
+        }
+    }
+
+    fn is_congested(&self) -> bool {
+        self.fanout.is_full() || self.post.is_congested()
+    }
+
+    fn resume_reading(&mut self, id: ConnectionId) {
+        if self.connections.is_stalled(id.slot) {
+            return;
+        }
+        if let Some(connection) = self.connections.table.get_mut(id)
+            && connection.paused
+        {
+            connection.paused = false;
+            self.effects.push_back(Effect::Read(id));
+        }
+    }
+}
+
+/// See [`Shard::residue`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Residue {
+    /// Slots in use.
+    pub connections: usize,
+    /// Lanes.
+    pub lanes: usize,
+    /// Channels with subscribers here.
+    pub local_channels: usize,
+    /// Subscriptions counted.
+    pub subscriptions: usize,
+    /// Bytes in backlogs.
+    pub backlog_bytes: usize,
+    /// Backlogs.
+    pub backlogged: usize,
+    /// Bytes in lanes.
+    pub pending_bytes: usize,
+    /// Shards noted as interested in channels owned here.
+    pub interests: usize,
+    /// Mail not posted.
+    pub mail: usize,
+}
