@@ -1,1 +1,3 @@
 //! pushring
+
+pub mod config;
