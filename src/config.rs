@@ -7,17 +7,36 @@
 //! Three layers are put over the defaults, the later one winning: a TOML file, `PUSHRING_*` variables, the flags of the
 //! command line. Whatever is wrong in any of them is a [`ConfigError`] that reads as one line.
 
+#![forbid(unsafe_code)]
+
 #[macro_use]
 mod table;
 
+mod check;
+mod error;
+mod file;
+mod layers;
+mod nearest;
+mod reference;
+mod value;
+mod variables;
+
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-pub use table::{Bounds, Setting, settings};
+pub use check::Warning;
+pub(crate) use error::one_line;
+pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
+pub use layers::{Difference, Overrides, Resolved, load, resolve};
+pub use reference::reference;
+pub use table::{Bounds, Section, Setting, sections, settings};
+pub use variables::{CONFIG_VARIABLE, environment};
+
+use value::{Value, Words};
 
 settings_table! {
     /// All settings of one server.
     Config {
-        /// The public listener, where clients connect: IP address and port, IPv6 in brackets ([::1]:8000).
+        /// The public listener, where clients connect: IP address and port, IPv6 in brackets (`[::1]:8000`).
         /// An address that other machines can reach is refused as long as `insecure` is false, for there is no
         /// authentication yet.
         listen: SocketAddr = loopback(8000);
@@ -39,8 +58,8 @@ settings_table! {
 
     /// Which web pages may open a WebSocket: the `Origin` header of the opening handshake.
     origins: OriginsConfig {
-        /// The origins to let in; every other one is answered with 403. An entry is "*" (any origin), an exact origin
-        /// ("https://app.example.com"), or one with "*" for a label or the port ("https://*.example.com:*").
+        /// The origins to let in; every other one is answered with 403. An entry is `*` (any origin), an exact origin
+        /// (`https://app.example.com`), or one with `*` for a label or the port (`https://*.example.com:*`).
         allowed: Vec<String> = strings(&["*"]);
 
         /// Whether a handshake without an `Origin` header is let in. Browsers always send one, other programs seldom do;

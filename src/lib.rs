@@ -1,3 +1,4 @@
 //! pushring
 
+pub mod cli;
 pub mod config;
