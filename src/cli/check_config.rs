@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EXIT_USAGE, SettingFlags, complain};
+use super::{EXIT_USAGE, SettingFlags};
 use crate::config::{Difference, Resolved, one_line, resolve};
 
 /// The arguments of `pushring check-config`.
@@ -36,12 +36,6 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    if args.file.as_os_str().is_empty() {
-        return complain(
-            "the configuration file's name is empty; write pushring check-config FILE",
-            err,
-        );
-    }
     match resolve(Some(&args.file), env, args.flags.into()) {
         Ok(resolved) => {
             let _ = writeln!(

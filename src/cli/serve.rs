@@ -50,7 +50,7 @@ pub(super) fn run(
         .is_some_and(|file| file.as_os_str().is_empty())
     {
         return complain(
-            "the configuration file's name is empty; write --config FILE, or unset PUSHRING_CONFIG",
+            "PUSHRING_CONFIG is empty; write the name of a TOML file, or unset it",
             err,
         );
     }

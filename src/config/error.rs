@@ -57,33 +57,16 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = match (&self.place, &self.fault) {
-            (
-                Place::File { .. },
-                Fault::Value {
-                    setting,
-                    written,
-                    refusal,
-                },
-            ) => {
-                format!(
-                    "{}: {} = {} {}",
-                    self.place,
-                    setting.key(),
-                    written,
-                    refusal.told_of(setting, true)
-                )
-            }
-            (
-                place,
-                Fault::Value {
-                    setting,
-                    written,
-                    refusal,
-                },
-            ) => {
-                format!("{place}: \"{written}\" {}", refusal.told_of(setting, false))
-            }
             (Place::Program, fault) => fault.to_string(),
+            // The place names the setting, and texts are written there without quotes.
+            (
+                place @ (Place::Variable(_) | Place::Flag(_)),
+                Fault::Value {
+                    setting,
+                    written,
+                    refusal,
+                },
+            ) => format!("{place}: \"{written}\" {}", refusal.told_of(setting, false)),
             (place, fault) => format!("{place}: {fault}"),
         };
         f.write_str(&one_line(&line))
