@@ -1,0 +1,67 @@
+//! `pushring serve`: from flags, variables and file to a running server.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{SettingFlags, complain};
+use crate::config::{CONFIG_VARIABLE, Config, load};
+
+/// The arguments of `pushring serve`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct ServeArgs {
+    /// A TOML file with settings; without it PUSHRING_CONFIG may name one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    flags: SettingFlags,
+}
+
+const AFTER_HELP: &str = "\
+Every setting can stand in the file and in a variable named PUSHRING_ and its name in capitals, for example
+PUSHRING_LIMITS_MESSAGE_BYTES_MAX=131072. Flags win over variables, variables over the file.
+
+Examples:
+  pushring serve --config /etc/pushring.toml
+  pushring serve --listen [::1]:8000 --shards 4
+  pushring serve --listen 0.0.0.0:8000 --insecure     everybody may connect: there is no authentication
+  PUSHRING_LOG_FORMAT=json pushring serve";
+
+/// Loads the configuration, says what an operator should hear, and hands it to `start`.
+pub(super) fn run(
+    args: ServeArgs,
+    env: impl Iterator<Item = (String, String)>,
+    start: impl FnOnce(Config) -> ExitCode,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let env: Vec<(String, String)> = env.collect();
+    let from_variable = || {
+        env.iter()
+            .find(|(name, _)| name == CONFIG_VARIABLE)
+            .map(|(_, file)| PathBuf::from(file))
+    };
+    let file = args.config.or_else(from_variable);
+    if file
+        .as_ref()
+        .is_some_and(|file| file.as_os_str().is_empty())
+    {
+        return complain(
+            "PUSHRING_CONFIG is empty; write the name of a TOML file, or unset it",
+            err,
+        );
+    }
+    let loaded = load(file.as_deref(), env.iter().cloned(), args.flags.into());
+    match loaded.and_then(|config| config.validate().map(|warnings| (config, warnings))) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                let _ = writeln!(err, "pushring: warning: {warning}");
+            }
+            start(config)
+        }
+        Err(error) => complain(&error.to_string(), err),
+    }
+}

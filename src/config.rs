@@ -1,0 +1,206 @@
+//! The configuration: every setting with its meaning, unit, bounds and default, in one table.
+//!
+//! [`Config`] and its sections are plain values that every floor may read. They are written down once, in the table below;
+//! the structures, [`Config::default`], the bounds that [`load`] enforces, the names of the `PUSHRING_*` variables, the
+//! search for the nearest known name and the reference file `tuning/pushring.toml` are all made from it ([`settings`]).
+//!
+//! Three layers are put over the defaults, the later one winning: a TOML file, `PUSHRING_*` variables, the flags of the
+//! command line. Whatever is wrong in any of them is a [`ConfigError`] that reads as one line.
+
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod table;
+
+mod check;
+mod error;
+mod file;
+mod layers;
+mod nearest;
+mod reference;
+mod value;
+mod variables;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+pub use check::Warning;
+pub(crate) use error::one_line;
+pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
+pub use layers::{Difference, Overrides, Resolved, load, resolve};
+pub use reference::reference;
+pub use table::{Bounds, Section, Setting, sections, settings};
+pub use variables::{CONFIG_VARIABLE, environment};
+
+use value::{Value, Words};
+
+settings_table! {
+    /// All settings of one server.
+    Config {
+        /// The public listener, where clients connect: IP address and port, IPv6 in brackets (`[::1]:8000`).
+        /// An address that other machines can reach is refused as long as `insecure` is false, for there is no
+        /// authentication yet.
+        listen: SocketAddr = loopback(8000);
+
+        /// The internal listener: publishing over HTTP, metrics, health. Whoever reaches it may publish to every channel.
+        /// The same rule as for `listen` applies.
+        internal: SocketAddr = loopback(8001);
+
+        /// How many shards to run. Each is one thread, pinned to a core of its own while there are enough of them.
+        shards: usize = 0, 0..=64 "shards", 0 = "one for each core of the process's affinity mask";
+
+        /// Whether the public listener serves /echo, which sends every message back to its sender. For conformance tests.
+        echo: bool = false;
+
+        /// Whether to listen on addresses that other machines can reach although no authentication is configured.
+        /// Every start says so.
+        insecure: bool = false;
+    }
+
+    /// Which web pages may open a WebSocket: the `Origin` header of the opening handshake.
+    origins: OriginsConfig {
+        /// The origins to let in; every other one is answered with 403. An entry is `*` (any origin), an exact origin
+        /// (`https://app.example.com`), or one with `*` for a label or the port (`https://*.example.com:*`).
+        allowed: Vec<String> = strings(&["*"]);
+
+        /// Whether a handshake without an `Origin` header is let in. Browsers always send one, other programs seldom do;
+        /// false makes the server one for browsers only.
+        missing_allowed: bool = true;
+    }
+
+    /// What one connection, one peer or one shard may use. Each refusal is counted.
+    limits: Limits {
+        /// Open connections of one shard; one more is refused.
+        connections_max: usize = 200_000, 1..=10_000_000 "connections a shard";
+
+        /// Open connections of one shard from the same IP address; one more is refused.
+        connections_per_peer_max: usize = 0, 0..=10_000_000 "connections a shard and address", 0 = "no limit";
+
+        /// New connections that one shard takes in a second. Those beyond it wait in the kernel's listen queue.
+        accepts_per_second_max: u32 = 0, 0..=1_000_000 "connections a second and shard", 0 = "no limit";
+
+        /// Messages that one connection may send in a second.
+        messages_per_second_max: u32 = 0, 0..=10_000_000 "messages a second", 0 = "no limit";
+
+        /// Bytes that one connection may send in a second.
+        bytes_per_second_max: u64 = 0, 0..=17_179_869_184 "bytes a second", 0 = "no limit";
+
+        /// The longest message, whether a client sends it or it is published over HTTP. A longer one is refused before it
+        /// is read: a WebSocket is closed with code 1009.
+        message_bytes_max: usize = 65_536, 1..=67_108_864 "bytes";
+
+        /// Channels that one connection may be subscribed to at the same time.
+        subscriptions_max: usize = 128, 1..=1_000_000 "subscriptions a connection";
+
+        /// Channels that one shard may own at the same time.
+        channels_max: usize = 1_000_000, 1..=100_000_000 "channels a shard";
+
+        /// The longest request head (request line and header fields together); a longer one is answered with 431.
+        head_bytes_max: usize = 8_192, 512..=65_536 "bytes";
+
+        /// The most header fields of one request; more are answered with 431.
+        headers_max: usize = 64, 8..=256 "header fields";
+    }
+
+    /// How long the server waits for what.
+    timeouts: Timeouts {
+        /// How long a new connection may take to send its request head; then it is answered with 408 and closed.
+        head_ms: u64 = 5_000, 10..=600_000 "milliseconds";
+
+        /// How often a connection is sent a ping.
+        ping_interval_ms: u64 = 25_000, 10..=3_600_000 "milliseconds";
+
+        /// How long a client may leave a ping unanswered; then its connection is closed.
+        pong_timeout_ms: u64 = 8_000, 10..=3_600_000 "milliseconds";
+
+        /// How long to wait for the client's close frame after the server's own; then the socket is closed without it.
+        linger_ms: u64 = 1_000, 10..=60_000 "milliseconds";
+
+        /// How long a shutdown takes to send its close frames (code 1001), so that not all clients come back at once.
+        drain_ms: u64 = 5_000, 10..=600_000 "milliseconds";
+
+        /// How long a channel that has no subscriber and gets no message is kept.
+        channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
+    }
+
+    /// When a connection that takes its messages too slowly is closed (code 1013): as soon as one of the two is passed.
+    slow_consumer: SlowConsumer {
+        /// Bytes that may wait for one connection. Should be no less than `limits.message_bytes_max`.
+        backlog_bytes_max: usize = 1_048_576, 1_024..=1_073_741_824 "bytes";
+
+        /// How old the oldest waiting byte may become.
+        backlog_age_ms_max: u64 = 30_000, 10..=3_600_000 "milliseconds";
+    }
+
+    /// How a shard sends one buffer to many sockets. For measuring and tuning.
+    fanout: Fanout {
+        /// Sends that are handed to the kernel with one io_uring_enter of the send ring.
+        scatter_entries: u32 = 256, 16..=4_096 "sends an io_uring_enter";
+
+        /// Sends in one turn of the shard's loop before it looks at sockets, timers and mailboxes again.
+        sends_per_turn_max: usize = 4_096, 16..=1_048_576 "sends a turn";
+
+        /// Bytes that one lane may hold unsent; beyond it those who publish to its channel are made to wait.
+        lane_bytes_max: usize = 1_048_576, 4_096..=1_073_741_824 "bytes a lane";
+
+        /// The scratch buffer into which a shard receives, and so the most that it takes from one socket at a time.
+        recv_bytes: usize = 65_536, 4_096..=1_048_576 "bytes a shard";
+    }
+
+    /// The queues between shards.
+    mailbox: Mailbox {
+        /// Entries of each queue; there is one from every shard to every other.
+        entries: usize = 4_096, 16..=65_536 "entries a pair of shards";
+    }
+
+    /// The io_uring runtime of each shard, and its listening socket.
+    reactor: ReactorConfig {
+        /// Submission entries of the reactor's ring. Its memory counts against the memlock limit (`ulimit -l`).
+        ring_entries: u32 = 1_024, 64..=4_096 "entries a shard";
+
+        /// Connections that may wait to be accepted. The kernel cuts it to net.core.somaxconn.
+        listen_backlog: u32 = 4_096, 1..=65_535 "connections a listening socket";
+    }
+
+    /// What the server writes to standard error.
+    log: Log {
+        /// The least important level that is still written.
+        level: LogLevel = LogLevel::Info;
+
+        /// Lines for people (text) or for programs (json, one object a line).
+        format: LogFormat = LogFormat::Text;
+    }
+}
+
+setting_words! {
+    /// How important a log line is, from the most to the least.
+    LogLevel {
+        /// The server cannot do what it is for.
+        Error = "error",
+        /// Something needs an operator's eye.
+        Warn = "warn",
+        /// What an operator wants to know of a normal run.
+        Info = "info",
+        /// Steps of single connections.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+setting_words! {
+    /// The shape of a log line.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// For programs: one JSON object a line.
+        Json = "json",
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

@@ -1,0 +1,168 @@
+//! Defaults, file, environment and flags, laid over each other.
+
+use std::path::Path;
+
+use super::error::{ConfigError, Fault, Place, Problem, Refusal, excerpt};
+use super::table::{Setting, settings};
+use super::{Config, check, file, variables};
+
+/// What flags of the command line say, each as it was written there; `None` where a flag was not given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--listen`: IP address and port.
+    pub listen: Option<String>,
+    /// `--internal`: IP address and port.
+    pub internal: Option<String>,
+    /// `--shards`: a whole number.
+    pub shards: Option<String>,
+    /// `--echo`: `true` or `false`.
+    pub echo: Option<String>,
+    /// `--insecure`: `true` or `false`.
+    pub insecure: Option<String>,
+}
+
+/// A configuration that can be used, and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// The settings that do not have their default, in the order of [`settings`].
+    pub differences: Vec<Difference>,
+}
+
+/// A setting that does not have its default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Its value as it is written in the file.
+    pub value: String,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// The configuration that file, environment and flags make together; each wins over those before it, and all over the
+/// defaults.
+///
+/// Variables whose names do not begin with `PUSHRING_` are passed over.
+///
+/// # Errors
+/// If anything in any of the three is unknown, out of its bounds or cannot be read, also where another layer would have
+/// overridden it; or if the result is refused by [`Config::validate`].
+pub fn load(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    flags: Overrides,
+) -> Result<Config, ConfigError> {
+    resolve(file, env, flags).map(|resolved| resolved.config)
+}
+
+/// The same as [`load`], and tells which settings differ from their defaults and where that was written.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn resolve(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    flags: Overrides,
+) -> Result<Resolved, ConfigError> {
+    let mut layers = Layers::new();
+    if let Some(path) = file {
+        file::lay(path, &mut layers);
+    }
+    variables::lay(env, &mut layers);
+    layers.lay_flags(&flags);
+    layers.resolved()
+}
+
+/// The configuration while layers are put on it.
+pub(super) struct Layers {
+    pub(super) config: Config,
+    /// Where the value of each of [`settings`] was written; `None` for a default.
+    pub(super) places: Vec<Option<Place>>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Layers {
+    fn new() -> Self {
+        Self {
+            config: Config::default(),
+            places: vec![None; settings().len()],
+            problems: Vec::new(),
+        }
+    }
+
+    fn lay_flags(&mut self, flags: &Overrides) {
+        let Overrides {
+            listen,
+            internal,
+            shards,
+            echo,
+            insecure,
+        } = flags;
+        for (flag, key, text) in [
+            ("--listen", "listen", listen),
+            ("--internal", "internal", internal),
+            ("--shards", "shards", shards),
+            ("--echo", "echo", echo),
+            ("--insecure", "insecure", insecure),
+        ] {
+            let index = settings().iter().position(|setting| setting.key() == key);
+            if let (Some(index), Some(text)) = (index, text) {
+                self.lay_text(index, Place::Flag(flag), text);
+            }
+        }
+    }
+
+    /// Gives the setting with this index the value that a variable or a flag holds.
+    pub(super) fn lay_text(&mut self, index: usize, place: Place, text: &str) {
+        let setting = &settings()[index];
+        match (setting.from_text)(&mut self.config, text, setting.bounds.as_ref()) {
+            Ok(()) => self.places[index] = Some(place),
+            Err(refusal) => self.refuse(index, place, text, refusal),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, index: usize, place: Place, text: &str, refusal: Refusal) {
+        let fault = Fault::Value {
+            setting: &settings()[index],
+            written: excerpt(text),
+            refusal,
+        };
+        self.problems.push(Problem { place, fault });
+    }
+
+    fn resolved(mut self) -> Result<Resolved, ConfigError> {
+        for (key, fault) in check::faults(&self.config) {
+            // Whoever mistyped `insecure` need not hear that it is missing.
+            let doubtful = |key| {
+                self.problems
+                    .iter()
+                    .any(|problem| problem.fault.concerns(key))
+            };
+            if fault.depends_on().iter().any(|key| doubtful(key)) {
+                continue;
+            }
+            let index = settings().iter().position(|setting| setting.key() == key);
+            let place = index
+                .and_then(|index| self.places[index].clone())
+                .unwrap_or(Place::Program);
+            self.problems.push(Problem { place, fault });
+        }
+        ConfigError::none_of(self.problems)?;
+        let written = settings().iter().zip(self.places);
+        let differences = written.filter_map(|(setting, place)| {
+            let value = (setting.to_toml)(&self.config);
+            let place = place.filter(|_| value != setting.default_toml())?;
+            Some(Difference {
+                setting,
+                value,
+                place,
+            })
+        });
+        Ok(Resolved {
+            differences: differences.collect(),
+            config: self.config,
+        })
+    }
+}
