@@ -12,13 +12,13 @@ function tell(event, id, more) {
 }
 
 const handlers = {
-  open(id, { url, origin, subprotocols }) {
-    const socket = new WebSocket(url, subprotocols ?? [], { origin });
+  open(id, { url, origin }) {
+    const socket = new WebSocket(url, { origin });
     connections.set(id, socket);
     let opened = false;
     socket.on('open', () => {
       opened = true;
-      tell('open', id, { subprotocol: socket.protocol });
+      tell('open', id);
     });
     socket.on('message', (data, isBinary) =>
       tell('message', id, isBinary ? { binary: data.toString('hex') } : { text: data.toString() }));

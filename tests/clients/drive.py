@@ -57,11 +57,9 @@ class Connection:
         self.reading.set()
 
 
-async def open_connection(connections, id, url, origin=None, subprotocols=None):
+async def open_connection(connections, id, url, origin=None):
     try:
-        websocket = await connect(
-            url, origin=origin, subprotocols=subprotocols, max_size=None, proxy=None, open_timeout=None
-        )
+        websocket = await connect(url, origin=origin, max_size=None, proxy=None, open_timeout=None)
     except InvalidStatus as refusal:
         answer = refusal.response
         headers = {name.lower(): value for name, value in answer.headers.raw_items()}
@@ -71,7 +69,7 @@ async def open_connection(connections, id, url, origin=None, subprotocols=None):
         tell("failed", id, error=repr(error))
         return
     connection = connections[id] = Connection(id, websocket)
-    tell("open", id, subprotocol=websocket.subprotocol or "")
+    tell("open", id)
     await connection.read()
 
 
