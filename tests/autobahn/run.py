@@ -63,6 +63,7 @@ def server(arguments):
             [arguments.server, "serve", "--config", config, "--listen", public, "--internal", internal, "--echo"],
             stdout=log,
             stderr=log,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PUSHRING_")},
         )
     try:
         wait_until_ready(process, internal, log_path)
