@@ -1,4 +1,4 @@
-//! One new client after another, while the server is saturated: how long until each has its first message.
+//! New clients while the server is saturated: how long until each has its first message.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
@@ -9,17 +9,25 @@ use crate::frames::{Frame, FrameReader};
 use crate::handshake;
 use crate::ledger::{Counts, Payload};
 
+/// Newcomers at a time.
+const VISITS_MAX: usize = 8;
+/// Time between two that begin, so that they come at different moments of the server's work.
+const BEGIN_EVERY: Duration = Duration::from_millis(37);
+/// Time between two looks at them: fine beside what is asked of the server, and cheap for the client.
+const LOOK_EVERY: Duration = Duration::from_micros(500);
 /// Messages that a newcomer stays for, so that a gap or a repeat after its first one is seen.
 const STAYS_FOR: u64 = 100;
 /// Source addresses are shared with the subscribers; this index has one of its own.
 const SOURCE_INDEX: u32 = 200_000;
 
-/// Connects, subscribes, takes some messages, leaves, and begins again. Never blocks: [`step`](Self::step) it often.
+/// Lets newcomers connect, subscribe, take some messages and leave. Never blocks: [`step`](Self::step) it often.
 pub struct Probe {
     server: SocketAddrV4,
     payload: Payload,
     buffer: Vec<u8>,
-    visit: Option<Visit>,
+    visits: Vec<Visit>,
+    begun: Instant,
+    looked: Instant,
     first_message_after: Vec<Duration>,
     counts: Counts,
 }
@@ -39,38 +47,42 @@ struct Visit {
 impl Probe {
     /// A probe of the channel that the client's subscribers are on.
     pub fn new(server: SocketAddrV4, payload_bytes: usize) -> Self {
+        let now = Instant::now();
         Self {
             server,
             payload: Payload::new(payload_bytes),
             buffer: vec![0; 64 * 1024],
-            visit: None,
+            visits: Vec::new(),
+            begun: now,
+            looked: now,
             first_message_after: Vec::new(),
             counts: Counts::default(),
         }
     }
 
-    /// Goes on as far as it can without waiting.
+    /// Goes on as far as it can without waiting, if it is time to look.
     pub fn step(&mut self) -> io::Result<()> {
-        let visit = match self.visit.take() {
-            Some(visit) => visit,
-            None => Visit::begin(self.server)?,
-        };
-        self.visit = self.advance(visit)?;
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        if self.visits.len() < VISITS_MAX && self.begun.elapsed() >= BEGIN_EVERY {
+            self.visits.push(Visit::begin(self.server)?);
+            self.begun = Instant::now();
+        }
+        for visit in std::mem::take(&mut self.visits) {
+            let staying = self.advance(visit)?;
+            self.visits.extend(staying);
+        }
+        self.looked = Instant::now();
         Ok(())
     }
 
     /// Times from the begin of connecting to the first message. A newcomer that is still waiting counts with the time
     /// it has waited so far.
     pub fn finish(self) -> (Vec<Duration>, Counts) {
-        let waiting = self
-            .visit
-            .filter(|visit| visit.received == 0)
-            .map(|visit| visit.began.elapsed());
-        let times = self
-            .first_message_after
-            .into_iter()
-            .chain(waiting)
-            .collect();
+        let waiting = self.visits.iter().filter(|visit| visit.received == 0);
+        let waited = waiting.map(|visit| visit.began.elapsed());
+        let times = self.first_message_after.into_iter().chain(waited).collect();
         (times, self.counts)
     }
 
