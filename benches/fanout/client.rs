@@ -1,0 +1,286 @@
+//! The load: all subscribers of one channel and its publisher, on one thread and one epoll.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use crate::handshake;
+use crate::ledger::{Answer, Counts, Ledger};
+
+/// The channel that everything is published on.
+const CHANNEL: &str = "prices";
+/// Handshakes under way at a time: below every server's accept queue.
+const HANDSHAKES_MAX: usize = 64;
+/// Events taken from epoll at a time, so that what is done between them is done often.
+const EVENTS_MAX: usize = 64;
+/// More than what one subscriber can be sent while one window is outstanding.
+const READ_BYTES: usize = 512 * 1024;
+/// Silence after which what is outstanding is given up.
+const STALL: Duration = Duration::from_secs(5);
+/// How long a client that sleeps sleeps at most, so that its own clock is looked at.
+const SLEEP_MS: u8 = 50;
+/// The publisher's token among the subscribers' indices.
+const PUBLISHER: u64 = u64::MAX;
+
+/// What the client does when nothing is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waiting {
+    /// Asks again: no send of the server has to wake the client's core.
+    Spin,
+    /// Sleeps in epoll: the server's sends pay for waking the client.
+    Sleep,
+}
+
+/// Connected subscribers and, once there is one, the publisher.
+pub struct Client {
+    server: SocketAddrV4,
+    waiting: Waiting,
+    window: u64,
+    epoll: Epoll,
+    ledger: Ledger,
+    subscribers: Vec<TcpStream>,
+    publisher: Option<Publisher>,
+    buffer: Vec<u8>,
+}
+
+struct Publisher {
+    stream: TcpStream,
+    /// Encoded and not yet written, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+}
+
+/// What happened while messages were published.
+#[derive(Debug, Clone, Copy)]
+pub struct Phase {
+    /// From the first publication to the last delivery.
+    pub wall: Duration,
+    /// The part of it in which the client found nothing to read.
+    pub client_idle: Duration,
+    /// Publications made.
+    pub published: u64,
+    /// Deliveries counted.
+    pub delivered: u64,
+    /// Whether something outstanding never came.
+    pub stalled: bool,
+}
+
+impl Client {
+    /// A client without connections, for payloads of `payload_bytes` and at most `window` publications outstanding.
+    pub fn new(
+        server: SocketAddrV4,
+        waiting: Waiting,
+        payload_bytes: usize,
+        window: u64,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            server,
+            waiting,
+            window,
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            ledger: Ledger::new(payload_bytes, window),
+            subscribers: Vec::new(),
+            publisher: None,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// The path that subscribes to the channel.
+    pub fn subscribe_path() -> String {
+        format!("/sub/{CHANNEL}")
+    }
+
+    /// Opens `count` subscribing connections, a bounded number of handshakes at a time.
+    pub fn subscribe(&mut self, count: u32) -> io::Result<()> {
+        let path = Self::subscribe_path();
+        let mut opening = VecDeque::with_capacity(HANDSHAKES_MAX);
+        for index in 0..count {
+            if opening.len() == HANDSHAKES_MAX {
+                self.finish_first(&mut opening)?;
+            }
+            opening.push_back(handshake::begin(self.server, &path, index)?);
+        }
+        while !opening.is_empty() {
+            self.finish_first(&mut opening)?;
+        }
+        Ok(())
+    }
+
+    fn finish_first(&mut self, opening: &mut VecDeque<TcpStream>) -> io::Result<()> {
+        let Some(mut stream) = opening.pop_front() else {
+            return Ok(());
+        };
+        let early = handshake::finish(&mut stream)?;
+        let index = self.ledger.subscribe();
+        self.ledger.receive(index, &early);
+        stream.set_nonblocking(true)?;
+        let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        self.epoll
+            .add(&stream, EpollEvent::new(readable, u64::from(index)))?;
+        self.subscribers.push(stream);
+        Ok(())
+    }
+
+    /// Opens the connection that publishes.
+    pub fn connect_publisher(&mut self) -> io::Result<()> {
+        let mut stream = handshake::begin(self.server, &format!("/pub/{CHANNEL}"), 0)?;
+        handshake::finish(&mut stream)?;
+        stream.set_nonblocking(true)?;
+        let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        self.epoll.add(&stream, EpollEvent::new(both, PUBLISHER))?;
+        self.publisher = Some(Publisher {
+            stream,
+            out: Vec::new(),
+            written: 0,
+        });
+        Ok(())
+    }
+
+    /// Publishes for as long as `publish_for` says, at least once, never more than the window ahead of the slowest
+    /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s.
+    /// `between` is called after every few reads.
+    pub fn drive(
+        &mut self,
+        publish_for: Duration,
+        mut between: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Phase> {
+        let started = Instant::now();
+        let (published_before, delivered_before) =
+            (self.ledger.published(), self.ledger.delivered());
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let timeout = match self.waiting {
+            Waiting::Spin => EpollTimeout::ZERO,
+            Waiting::Sleep => EpollTimeout::from(SLEEP_MS),
+        };
+        let mut now = started;
+        let mut last_delivery = started;
+        let mut client_idle = Duration::ZERO;
+        let mut stalled = false;
+        loop {
+            let first = self.ledger.published() == published_before;
+            if first || now - started < publish_for {
+                self.publish_up_to_window()?;
+            }
+            if let Some(publisher) = &mut self.publisher {
+                publisher.flush()?;
+            }
+            if self.ledger.outstanding() == 0 {
+                break;
+            }
+            let before_wait = Instant::now();
+            let ready = self.epoll.wait(&mut events, timeout)?;
+            let delivered = self.ledger.delivered();
+            if self.waiting == Waiting::Sleep {
+                now = Instant::now();
+                client_idle += now - before_wait;
+            }
+            for event in &events[..ready] {
+                match event.data() {
+                    PUBLISHER => self.read_publisher()?,
+                    index => self.read_subscriber(index as u32)?,
+                }
+            }
+            between()?;
+            now = Instant::now();
+            if self.waiting == Waiting::Spin && ready == 0 {
+                client_idle += now - before_wait;
+            }
+            if self.ledger.delivered() > delivered {
+                last_delivery = now;
+            } else if now - last_delivery > STALL {
+                stalled = true;
+                break;
+            }
+        }
+        Ok(Phase {
+            wall: last_delivery - started,
+            client_idle,
+            published: self.ledger.published() - published_before,
+            delivered: self.ledger.delivered() - delivered_before,
+            stalled,
+        })
+    }
+
+    fn publish_up_to_window(&mut self) -> io::Result<()> {
+        let Some(publisher) = &mut self.publisher else {
+            return Err(io::Error::other(
+                "nothing can be published without a publisher",
+            ));
+        };
+        while self.ledger.outstanding() < self.window {
+            handshake::push_masked(&mut publisher.out, self.ledger.publish());
+        }
+        Ok(())
+    }
+
+    fn read_subscriber(&mut self, index: u32) -> io::Result<()> {
+        let mut stream = &self.subscribers[index as usize];
+        loop {
+            match stream.read(&mut self.buffer) {
+                Ok(0) => self.ledger.close(index),
+                Ok(count) => {
+                    if let Answer::Pong(payload) = self.ledger.receive(index, &self.buffer[..count])
+                    {
+                        let mut pong = Vec::new();
+                        handshake::push_pong(&mut pong, &payload);
+                        stream.write_all(&pong)?;
+                    }
+                    // A read that did not fill the buffer has emptied the socket; what comes later raises a new edge.
+                    if count == self.buffer.len() {
+                        continue;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => self.ledger.close(index),
+            }
+            return Ok(());
+        }
+    }
+
+    /// Discards what the server tells the publisher; only that it hangs up matters.
+    fn read_publisher(&mut self) -> io::Result<()> {
+        let Some(publisher) = &mut self.publisher else {
+            return Ok(());
+        };
+        loop {
+            match publisher.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    return Err(io::Error::other(
+                        "the server closed the publisher's connection",
+                    ));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Everything counted since the first publication.
+    pub fn counts(&self) -> Counts {
+        self.ledger.settle()
+    }
+}
+
+impl Publisher {
+    /// Writes what the socket takes now.
+    fn flush(&mut self) -> io::Result<()> {
+        while self.written < self.out.len() {
+            match self.stream.write(&self.out[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+}

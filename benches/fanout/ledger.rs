@@ -1,0 +1,252 @@
+//! The count of every publication at every subscriber.
+//!
+//! Publications carry a sequence number from 0 up. Each subscriber has to receive each of them once and in order; whatever
+//! else happens is lost, doubled, reordered or foreign, and is kept apart exactly: a number that was skipped is reordered
+//! if it comes later, and lost if it does not.
+
+use std::collections::HashSet;
+
+use crate::frames::{Frame, FrameReader};
+
+const SEQUENCE_DIGITS: usize = 12;
+
+/// The payload of all publications: a sequence number in decimal, then filler up to the wanted length. ASCII, so that it
+/// is a valid text message.
+pub struct Payload {
+    bytes: Vec<u8>,
+}
+
+impl Payload {
+    /// A payload of `length` bytes, at least as many as the sequence number needs.
+    pub fn new(length: usize) -> Self {
+        let filler = (b'a'..=b'z').cycle();
+        let bytes = [b'0'; SEQUENCE_DIGITS].into_iter().chain(filler);
+        Self {
+            bytes: bytes.take(length.max(SEQUENCE_DIGITS)).collect(),
+        }
+    }
+
+    /// The payload of publication `sequence`, which must be below 10^12.
+    pub fn numbered(&mut self, mut sequence: u64) -> &[u8] {
+        for digit in self.bytes[..SEQUENCE_DIGITS].iter_mut().rev() {
+            *digit = b'0' + (sequence % 10) as u8;
+            sequence /= 10;
+        }
+        &self.bytes
+    }
+
+    /// The sequence number of a received payload, or `None` if it is no payload of this kind.
+    pub fn sequence(&self, received: &[u8]) -> Option<u64> {
+        let (digits, filler) = received.split_at_checked(SEQUENCE_DIGITS)?;
+        if filler != &self.bytes[SEQUENCE_DIGITS..] {
+            return None;
+        }
+        digits
+            .iter()
+            .try_fold(0_u64, |sequence, &digit| match digit {
+                b'0'..=b'9' => Some(sequence * 10 + u64::from(digit - b'0')),
+                _ => None,
+            })
+    }
+}
+
+/// Deliveries counted, and everything that was not a delivery in order.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Publications that reached a subscriber for the first time.
+    pub delivered: u64,
+    /// Publications that a subscriber never received.
+    pub lost: u64,
+    /// Publications received again.
+    pub doubled: u64,
+    /// Publications received after a later one.
+    pub reordered: u64,
+    /// Messages that nobody published.
+    pub foreign: u64,
+    /// Subscribers whose connection ended, or whose stream was not valid.
+    pub closed: u64,
+}
+
+impl Counts {
+    /// Whether every publication reached every subscriber once, in order and unchanged.
+    pub fn are_clean(&self) -> bool {
+        let Self {
+            delivered: _,
+            lost,
+            doubled,
+            reordered,
+            foreign,
+            closed,
+        } = *self;
+        lost + doubled + reordered + foreign + closed == 0
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.reordered += other.reordered;
+        self.foreign += other.foreign;
+        self.closed += other.closed;
+    }
+}
+
+/// What a subscriber's connection calls for, besides counting.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing.
+    None,
+    /// A pong with this payload.
+    Pong(Vec<u8>),
+}
+
+/// All subscribers of one channel and what they have received.
+pub struct Ledger {
+    payload: Payload,
+    subscribers: Vec<Subscriber>,
+    published: u64,
+    everywhere: u64,
+    /// How many subscribers have publication `n`, at `n & mask`, for those not yet everywhere.
+    arrived: Vec<u32>,
+    /// Skipped so far: subscriber and sequence number.
+    missing: HashSet<(u32, u64)>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Subscriber {
+    reader: FrameReader,
+    /// The sequence number after the highest that it has received.
+    next: u64,
+    closed: bool,
+}
+
+impl Ledger {
+    /// A ledger for payloads of `payload_bytes`, with at most `window` publications on their way at a time.
+    pub fn new(payload_bytes: usize, window: u64) -> Self {
+        let slots = window.max(1).next_power_of_two();
+        Self {
+            payload: Payload::new(payload_bytes),
+            subscribers: Vec::new(),
+            published: 0,
+            everywhere: 0,
+            arrived: vec![0; slots as usize],
+            missing: HashSet::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds a subscriber, before anything is published, and returns its index.
+    pub fn subscribe(&mut self) -> u32 {
+        debug_assert_eq!(self.published, 0);
+        self.subscribers.push(Subscriber::default());
+        (self.subscribers.len() - 1) as u32
+    }
+
+    /// Numbers the next publication and returns its payload.
+    pub fn publish(&mut self) -> &[u8] {
+        let sequence = self.published;
+        self.published += 1;
+        debug_assert!(self.outstanding() <= self.arrived.len() as u64);
+        self.payload.numbered(sequence)
+    }
+
+    /// Publications made.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Publications that some subscriber still lacks.
+    pub fn outstanding(&self) -> u64 {
+        self.published - self.everywhere
+    }
+
+    /// Deliveries so far.
+    pub fn delivered(&self) -> u64 {
+        self.counts.delivered
+    }
+
+    /// Counts what `bytes`, the next of this subscriber's stream, hold.
+    pub fn receive(&mut self, index: u32, bytes: &[u8]) -> Answer {
+        let Self {
+            payload,
+            subscribers,
+            published,
+            everywhere,
+            arrived,
+            missing,
+            counts,
+        } = self;
+        let Subscriber {
+            reader,
+            next,
+            closed,
+        } = &mut subscribers[index as usize];
+        if *closed {
+            return Answer::None;
+        }
+        let mut answer = Answer::None;
+        let mut ended = false;
+        let valid = reader.read(bytes, |frame| match frame {
+            Frame::Message(message) => {
+                let Some(sequence) = payload
+                    .sequence(message)
+                    .filter(|sequence| sequence < published)
+                else {
+                    counts.foreign += 1;
+                    return;
+                };
+                if sequence < *next && !missing.remove(&(index, sequence)) {
+                    counts.doubled += 1;
+                    return;
+                }
+                if sequence < *next {
+                    counts.reordered += 1;
+                } else {
+                    missing.extend((*next..sequence).map(|skipped| (index, skipped)));
+                    *next = sequence + 1;
+                }
+                counts.delivered += 1;
+                let slots = arrived.len() as u64;
+                arrived[(sequence & (slots - 1)) as usize] += 1;
+            }
+            Frame::Ping(payload) => answer = Answer::Pong(payload.to_vec()),
+            Frame::Pong => {}
+            Frame::Close(_) => ended = true,
+        });
+        let all = self.subscribers.len() as u32;
+        let slots = arrived.len() as u64;
+        while *everywhere < *published && arrived[(*everywhere & (slots - 1)) as usize] == all {
+            arrived[(*everywhere & (slots - 1)) as usize] = 0;
+            *everywhere += 1;
+        }
+        if valid.is_err() || ended {
+            self.close(index);
+        }
+        answer
+    }
+
+    /// Counts that this subscriber's connection has ended.
+    pub fn close(&mut self, index: u32) {
+        let subscriber = &mut self.subscribers[index as usize];
+        if !subscriber.closed {
+            subscriber.closed = true;
+            self.counts.closed += 1;
+        }
+    }
+
+    /// The final counts: what has not arrived by now is lost.
+    pub fn settle(&self) -> Counts {
+        let never_reached: u64 = self
+            .subscribers
+            .iter()
+            .map(|subscriber| self.published - subscriber.next)
+            .sum();
+        Counts {
+            lost: self.missing.len() as u64 + never_reached,
+            ..self.counts
+        }
+    }
+}

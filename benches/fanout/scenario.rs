@@ -1,0 +1,301 @@
+//! What is measured, and how one round of it goes with one server.
+
+use std::io;
+use std::time::Duration;
+
+use crate::client::{Client, Phase, Waiting};
+use crate::ledger::Counts;
+use crate::probe::Probe;
+use crate::server::{CpuReading, Programs, Server, Target};
+
+/// Bytes of every message.
+pub const PAYLOAD_BYTES: usize = 128;
+
+/// One thing that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// The next message is published when the last has arrived everywhere.
+    OneAtATime,
+    /// 64 messages are outstanding.
+    #[value(name = "outstanding-64")]
+    #[serde(rename = "outstanding-64")]
+    Outstanding64,
+    /// Memory of subscribers that nothing is published to.
+    IdleMemory,
+    /// Newcomers while the publisher asks for all the server has.
+    Saturated,
+    /// From the process's start to readiness.
+    Start,
+}
+
+impl Scenario {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Self; 5] = [
+        Self::OneAtATime,
+        Self::Outstanding64,
+        Self::IdleMemory,
+        Self::Saturated,
+        Self::Start,
+    ];
+
+    /// The name in tables and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneAtATime => "one-at-a-time",
+            Self::Outstanding64 => "outstanding-64",
+            Self::IdleMemory => "idle-memory",
+            Self::Saturated => "saturated",
+            Self::Start => "start",
+        }
+    }
+
+    /// The servers that it makes sense for. The bare process takes no newcomers while it publishes.
+    pub fn targets(self) -> &'static [Target] {
+        match self {
+            Self::OneAtATime => &[Target::Pushring, Target::Bare, Target::Bun],
+            Self::Outstanding64 => &[
+                Target::Pushring,
+                Target::BareTurn,
+                Target::Bun,
+                Target::Bare,
+            ],
+            Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
+            Self::Saturated => &[Target::Pushring, Target::Bun],
+        }
+    }
+
+    /// What one run consists of.
+    pub fn load(self, quick: bool) -> Load {
+        let (subscribers, window, warm_up_ms, measured_ms) = match (self, quick) {
+            (Self::OneAtATime, false) => (5_000, 1, 500, 1_500),
+            (Self::OneAtATime, true) => (1_000, 1, 200, 400),
+            (Self::Outstanding64, false) => (1_000, 64, 300, 1_500),
+            (Self::Outstanding64, true) => (500, 64, 200, 400),
+            (Self::IdleMemory, false) => (15_000, 1, 0, 0),
+            (Self::IdleMemory, true) => (3_000, 1, 0, 0),
+            (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
+            (Self::Saturated, true) => (500, 2_048, 200, 1_000),
+            (Self::Start, _) => (0, 1, 0, 0),
+        };
+        Load {
+            subscribers,
+            window,
+            warm_up: Duration::from_millis(warm_up_ms),
+            measured: Duration::from_millis(measured_ms),
+        }
+    }
+
+    /// How many rounds there are when `wanted` are asked for: one where a round takes long and figures hardly vary.
+    pub fn rounds(self, wanted: u32) -> u32 {
+        match self {
+            Self::OneAtATime | Self::Outstanding64 | Self::Start => wanted,
+            Self::IdleMemory | Self::Saturated => 1,
+        }
+    }
+}
+
+/// The size of one run.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Load {
+    /// Subscribers of the one channel.
+    pub subscribers: u32,
+    /// Messages outstanding at most.
+    pub window: u64,
+    /// Time of publishing before anything is measured.
+    pub warm_up: Duration,
+    /// Time of publishing that is measured.
+    pub measured: Duration,
+}
+
+/// What one run with one server gave.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(untagged)]
+pub enum Figures {
+    /// CPU per delivery.
+    FanOut(FanOut),
+    /// Memory per connection.
+    Memory(Memory),
+    /// Newcomers' waits, and the load they came into.
+    Saturated { newcomers: Newcomers, load: FanOut },
+    /// Start to ready.
+    Start { ready_after_ms: f64 },
+}
+
+/// A measured phase of publishing.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct FanOut {
+    /// CPU of the server's process and of the kernel's network thread on its core, nanoseconds per delivery.
+    pub cpu_ns_per_delivery: f64,
+    /// The kernel thread's part of it.
+    pub softirq_daemon_ns_per_delivery: f64,
+    /// Messages published in the measured time.
+    pub publications: u64,
+    /// Deliveries in the measured time.
+    pub deliveries: u64,
+    /// First publication to last delivery, seconds.
+    pub wall_s: f64,
+    /// The server's share of its core.
+    pub server_busy: f64,
+    /// The client's share of its core that was spent reading and publishing.
+    pub client_busy: f64,
+    /// What others took of the server's core.
+    pub others_busy: f64,
+    /// Everything counted since the server's start, warm-up included.
+    pub counts: Counts,
+}
+
+/// What idle subscribers cost.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Memory {
+    /// Resident bytes without connections.
+    pub empty_bytes: u64,
+    /// Resident bytes with all subscribers connected and idle.
+    pub connected_bytes: u64,
+    /// Resident bytes after one message has been delivered to each.
+    pub after_message_bytes: u64,
+    /// The difference of the first two over the number of connections.
+    pub bytes_per_connection: f64,
+    /// The one message, counted.
+    pub counts: Counts,
+}
+
+/// Clients that came while the server was saturated.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Newcomers {
+    /// How many came.
+    pub count: usize,
+    /// The median time from connecting to the first message, milliseconds.
+    pub median_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+    /// What they received.
+    pub counts: Counts,
+}
+
+/// Runs one round of `scenario` with one server, from its start to its end.
+pub fn run(
+    scenario: Scenario,
+    target: Target,
+    load: Load,
+    programs: &Programs,
+    waiting: Waiting,
+) -> io::Result<Figures> {
+    let server = Server::start(target, programs)?;
+    if scenario == Scenario::Start {
+        return Ok(Figures::Start {
+            ready_after_ms: milliseconds(server.ready_after()),
+        });
+    }
+    let mut client = Client::new(server.public(), waiting, PAYLOAD_BYTES, load.window)?;
+    match scenario {
+        Scenario::IdleMemory => idle_memory(&server, &mut client, load).map(Figures::Memory),
+        Scenario::Saturated => saturated(&server, &mut client, load),
+        _ => fan_out(&server, &mut client, load, || Ok(())).map(Figures::FanOut),
+    }
+}
+
+fn fan_out(
+    server: &Server,
+    client: &mut Client,
+    load: Load,
+    between: impl FnMut() -> io::Result<()>,
+) -> io::Result<FanOut> {
+    client.subscribe(load.subscribers)?;
+    client.connect_publisher()?;
+    let warm_up = client.drive(load.warm_up, || Ok(()))?;
+    let before = server.cpu()?;
+    let phase = if warm_up.stalled {
+        warm_up
+    } else {
+        client.drive(load.measured, between)?
+    };
+    let after = server.cpu()?;
+    Ok(FanOut::new(before, after, phase, client.counts()))
+}
+
+fn idle_memory(server: &Server, client: &mut Client, load: Load) -> io::Result<Memory> {
+    let empty_bytes = server.settled_resident_bytes()?;
+    client.subscribe(load.subscribers)?;
+    let connected_bytes = server.settled_resident_bytes()?;
+    // That they are subscribed is shown, not believed.
+    client.connect_publisher()?;
+    client.drive(Duration::ZERO, || Ok(()))?;
+    let after_message_bytes = server.settled_resident_bytes()?;
+    Ok(Memory {
+        empty_bytes,
+        connected_bytes,
+        after_message_bytes,
+        bytes_per_connection: connected_bytes.saturating_sub(empty_bytes) as f64
+            / f64::from(load.subscribers),
+        counts: client.counts(),
+    })
+}
+
+fn saturated(server: &Server, client: &mut Client, load: Load) -> io::Result<Figures> {
+    let mut probe = Probe::new(server.public(), PAYLOAD_BYTES);
+    let load = fan_out(server, client, load, || probe.step())?;
+    let (mut waits, counts) = probe.finish();
+    waits.sort_unstable();
+    let newcomers = Newcomers {
+        count: waits.len(),
+        median_ms: waits
+            .get(waits.len() / 2)
+            .copied()
+            .map_or(f64::NAN, milliseconds),
+        max_ms: waits.last().copied().map_or(f64::NAN, milliseconds),
+        counts,
+    };
+    Ok(Figures::Saturated { newcomers, load })
+}
+
+impl FanOut {
+    fn new(before: CpuReading, after: CpuReading, phase: Phase, counts: Counts) -> Self {
+        let softirq_daemon = after.softirq_daemon.saturating_sub(before.softirq_daemon);
+        let cpu = after.server.saturating_sub(before.server) + softirq_daemon;
+        let core = after.core.saturating_sub(before.core);
+        let share = |time: Duration| time.as_secs_f64() / phase.wall.as_secs_f64();
+        let per_delivery = |time: Duration| time.as_nanos() as f64 / phase.delivered as f64;
+        Self {
+            cpu_ns_per_delivery: per_delivery(cpu),
+            softirq_daemon_ns_per_delivery: per_delivery(softirq_daemon),
+            publications: phase.published,
+            deliveries: phase.delivered,
+            wall_s: phase.wall.as_secs_f64(),
+            server_busy: share(cpu),
+            client_busy: 1.0 - share(phase.client_idle),
+            others_busy: share(core.saturating_sub(cpu)),
+            counts,
+        }
+    }
+}
+
+impl Figures {
+    /// The figure that servers are compared by.
+    pub fn headline(&self) -> f64 {
+        match self {
+            Self::FanOut(run) => run.cpu_ns_per_delivery,
+            Self::Memory(memory) => memory.bytes_per_connection,
+            Self::Saturated { newcomers, .. } => newcomers.max_ms,
+            Self::Start { ready_after_ms } => *ready_after_ms,
+        }
+    }
+
+    /// Everything counted in the run.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Self::FanOut(run) => run.counts,
+            Self::Memory(memory) => memory.counts,
+            Self::Saturated { newcomers, load } => {
+                let mut counts = load.counts;
+                counts += newcomers.counts;
+                counts
+            }
+            Self::Start { .. } => Counts::default(),
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,276 @@
+//! Servers as child processes: started on their core, asked until they are ready, read from outside, and ended.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+
+use crate::bare::{self, Sends};
+use crate::machine::{self, Cores};
+
+/// How long a server may take to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Servers listen on one of `PORTS` ports from here on.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u32 = 12_000;
+/// The first argument that makes this program the launcher of a server.
+const LAUNCH: &str = "--launch-on-core";
+/// The first argument that makes this program the bare process.
+const BARE: &str = "--bare-process";
+
+/// A server that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The real server.
+    Pushring,
+    /// The bare `send(2)` loop, one send for each message.
+    Bare,
+    /// The bare `send(2)` loop, one send for each turn.
+    BareTurn,
+    /// Bun's `server.publish`.
+    Bun,
+}
+
+impl Target {
+    /// The name in tables and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pushring => "pushring",
+            Self::Bare => "bare",
+            Self::BareTurn => "bare-turn",
+            Self::Bun => "bun",
+        }
+    }
+}
+
+/// Where the programs are and where they run.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The server's binary.
+    pub pushring: PathBuf,
+    /// Bun's binary, where it could be had.
+    pub bun: Option<PathBuf>,
+    /// The folder that logs are written to.
+    pub logs: PathBuf,
+    /// The cores.
+    pub cores: Cores,
+}
+
+/// A running server. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    cores: Cores,
+    public: SocketAddrV4,
+    ready_after: Duration,
+}
+
+/// CPU that serving has taken since the server's start.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuReading {
+    /// The server's own.
+    pub server: Duration,
+    /// The kernel's network thread of the server's core.
+    pub softirq_daemon: Duration,
+    /// Everything that ran on the server's core, in steps of 10 ms.
+    pub core: Duration,
+}
+
+impl Server {
+    /// Starts `target` on its core and waits until it is ready.
+    pub fn start(target: Target, programs: &Programs) -> io::Result<Self> {
+        let public = free_address()?;
+        let internal = match target {
+            Target::Pushring => free_address()?,
+            Target::Bare | Target::BareTurn | Target::Bun => public,
+        };
+        fs::create_dir_all(&programs.logs)?;
+        let log = programs.logs.join(format!("{}.log", target.name()));
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(LAUNCH).arg(programs.cores.server.to_string());
+        match target {
+            Target::Pushring => {
+                command.arg(&programs.pushring).arg("serve");
+                command.args([
+                    "--listen",
+                    &public.to_string(),
+                    "--internal",
+                    &internal.to_string(),
+                    "--shards",
+                    "1",
+                ])
+            }
+            Target::Bare | Target::BareTurn => command.arg(std::env::current_exe()?).args([
+                BARE,
+                target.name(),
+                &public.to_string(),
+            ]),
+            Target::Bun => {
+                let bun = programs
+                    .bun
+                    .as_ref()
+                    .ok_or_else(|| io::Error::other("bun is not installed"))?;
+                let script =
+                    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fanout/bun-server.js");
+                command.arg(bun).arg(script).arg(public.port().to_string())
+            }
+        };
+        let output = File::create(&log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let started = Instant::now();
+        let child = command.spawn()?;
+        let mut server = Self {
+            child,
+            cores: programs.cores,
+            public,
+            ready_after: Duration::ZERO,
+        };
+        server
+            .wait_until_ready(internal, started)
+            .map_err(|error| {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                let end: Vec<&str> = log.lines().rev().take(3).collect();
+                let end: Vec<&str> = end.into_iter().rev().collect();
+                io::Error::other(format!(
+                    "{} did not start: {error}; its last words: {:?}",
+                    target.name(),
+                    end.join(" / ")
+                ))
+            })?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self, internal: SocketAddrV4, started: Instant) -> io::Result<()> {
+        loop {
+            if is_ready(internal) {
+                self.ready_after = started.elapsed();
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            if started.elapsed() > READY_TIMEOUT {
+                return Err(io::Error::other(
+                    "GET /ready was not answered with 200 in 15 s",
+                ));
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Where clients connect.
+    pub fn public(&self) -> SocketAddrV4 {
+        self.public
+    }
+
+    /// From before the process was made to the first 200 of `GET /ready`.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// CPU taken so far.
+    pub fn cpu(&self) -> io::Result<CpuReading> {
+        Ok(CpuReading {
+            server: machine::cpu_time(self.child.id())?,
+            softirq_daemon: machine::softirq_daemon_time(self.cores.server)?,
+            core: machine::core_busy(self.cores.server)?,
+        })
+    }
+
+    /// Resident memory in bytes, once it has stopped changing for 300 ms, or after 5 s.
+    pub fn settled_resident_bytes(&self) -> io::Result<u64> {
+        let mut last = machine::resident_bytes(self.child.id())?;
+        for _ in 0..16 {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = machine::resident_bytes(self.child.id())?;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        Ok(last)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody listens on, below the ephemeral ports and new for each server, so that none meets what another
+/// left behind. Binding without SO_REUSEPORT also finds a forgotten server that shares its port.
+fn free_address() -> io::Result<SocketAddrV4> {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let offset = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed))
+            % PORTS;
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, FIRST_PORT + offset as u16);
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(io::Error::other("no free port"))
+}
+
+fn is_ready(internal: SocketAddrV4) -> bool {
+    let ask = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&internal.into(), Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(
+            format!("GET /ready HTTP/1.1\r\nHost: {internal}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status == *b"HTTP/1.1 200")
+    };
+    ask().unwrap_or(false)
+}
+
+/// Runs this process as a launcher or as the bare process if its arguments say so. Returns only if they do not.
+pub fn play_child_role() -> Option<io::Error> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [LAUNCH, core, program, ref rest @ ..] => {
+            Some(launch(core, program, rest).unwrap_or_else(|error| error))
+        }
+        [BARE, sends, listen] => match serve_bare(sends, listen) {
+            Ok(()) => std::process::exit(0),
+            Err(error) => Some(error),
+        },
+        _ => None,
+    }
+}
+
+/// Becomes `program` on `core`, to be killed when the bench dies, however it dies.
+fn launch(core: &str, program: &str, arguments: &[&str]) -> io::Result<io::Error> {
+    machine::pin(core.parse().map_err(io::Error::other)?)?;
+    set_pdeathsig(Signal::SIGKILL)?;
+    machine::raise_open_files()?;
+    Ok(Command::new(program).args(arguments).exec())
+}
+
+fn serve_bare(sends: &str, listen: &str) -> io::Result<()> {
+    let sends = if sends == Target::BareTurn.name() {
+        Sends::EachTurn
+    } else {
+        Sends::EachMessage
+    };
+    bare::serve(listen.parse().map_err(io::Error::other)?, sends)
+}
