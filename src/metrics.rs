@@ -115,10 +115,19 @@ pub fn turn_bucket(turn_us: u64) -> usize {
 }
 
 /// One shard's numbers as the control thread sees them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ShardMetrics {
     values: [AtomicU64; DESCRIPTIONS.len()],
     turns: [AtomicU64; TURN_BOUNDS_US.len() + 1],
+}
+
+impl Default for ShardMetrics {
+    fn default() -> Self {
+        Self {
+            values: std::array::from_fn(|_| AtomicU64::new(0)),
+            turns: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
 }
 
 impl ShardMetrics {

@@ -228,17 +228,18 @@ impl Session {
                         None => {}
                         Some(Item::Text(payload)) => {
                             progress.messages += 1;
-                            role.handle_message(Kind::Text, payload, replies, commands);
+                            role.handle_message(Kind::Text, &payload, replies, commands);
                         }
                         Some(Item::Binary(payload)) => {
                             progress.messages += 1;
-                            role.handle_message(Kind::Binary, payload, replies, commands);
+                            role.handle_message(Kind::Binary, &payload, replies, commands);
                         }
                         Some(Item::Ping(payload)) => {
-                            frame::put_frame(replies, Opcode::Pong, payload);
+                            frame::put_frame(replies, Opcode::Pong, &payload);
                         }
-                        Some(Item::Pong(_)) => {}
+                        Some(Item::Pong) => {}
                         Some(Item::Close(said)) => {
+                            let said = said.as_ref().map(|(code, reason)| (*code, &**reason));
                             close::put_echo(replies, said);
                             commands.push(Command::Close);
                             self.0 = State::Over;

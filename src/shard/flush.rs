@@ -443,11 +443,11 @@ impl Shard {
             return;
         }
         connection.backlog = None;
-        self.counters.backlogged -= 1;
-        self.connections.unstall(id.slot);
         if connection.phase == Phase::Closing {
             self.outbox.note_closing(id);
         }
+        self.counters.backlogged -= 1;
+        self.connections.unstall(id.slot);
         self.resume_reading(id);
     }
 }

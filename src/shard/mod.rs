@@ -114,9 +114,9 @@ impl Shard {
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
             connections: Connections::default(),
-            fanout: Fanout::new(hasher, config.fanout.lane_bytes_max),
+            fanout: Fanout::new(hasher.clone(), config.fanout.lane_bytes_max),
             directory: Directory::new(
-                hasher,
+                hasher.clone(),
                 config.limits.channels_max,
                 config.timeouts.channel_idle_ms,
                 identity.first_epoch,
@@ -176,6 +176,7 @@ impl Shard {
     /// [`Effect::Read`] follows.
     pub fn may_read(&mut self, id: ConnectionId) -> bool {
         let congested = self.is_congested();
+        let stalled = self.connections.is_stalled(id.slot);
         let Some(connection) = self.connections.table.get_mut(id) else {
             return false;
         };
@@ -187,7 +188,7 @@ impl Shard {
         if connection.paused {
             return false;
         }
-        if self.connections.is_stalled(id.slot) {
+        if stalled {
             // Read on only when it has taken what it was given; `unstall` says so.
             connection.paused = true;
             return false;

@@ -1,0 +1,77 @@
+use std::borrow::Cow;
+
+use bytes::BufMut;
+
+/// A request that is answered with a status and a line of help, after which the connection is
+/// closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+    reason: Cow<'static, str>,
+    header: Option<(&'static str, Cow<'static, str>)>,
+}
+
+impl Refusal {
+    /// A refusal with its reason: what was wrong, or what to do instead.
+    pub fn new(status: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            header: None,
+        }
+    }
+
+    /// Adds a header to the answer, in place of one added before.
+    pub fn with_header(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            header: Some((name, value.into())),
+            ..self
+        }
+    }
+
+    /// Says after how many seconds it is worth trying again.
+    pub fn with_retry_after(self, seconds: u32) -> Self {
+        self.with_header("Retry-After", seconds.to_string())
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The line of help.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Appends the whole answer.
+    pub fn put_response(&self, out: &mut impl BufMut) {
+        let name = status_name(self.status);
+        out.put_slice(format!("HTTP/1.1 {} {name}\r\n", self.status).as_bytes());
+        if let Some((name, value)) = &self.header {
+            out.put_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        out.put_slice(
+            format!(
+                "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{}\n",
+                self.reason.len() + 1,
+                self.reason
+            )
+            .as_bytes(),
+        );
+    }
+}
+
+fn status_name(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Refused",
+    }
+}

@@ -1,0 +1,265 @@
+//! From a client's bytes, however they are cut, to messages and control frames.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use super::close::{self, CloseCode, CloseError};
+use super::frame::{self, FrameError, HEADER_LEN_MAX, Header, Opcode};
+use super::mask;
+
+/// Bounds of what a client may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest message in bytes, all fragments together.
+    pub message_bytes_max: usize,
+}
+
+/// Something whole that has been received.
+///
+/// What lay in one piece in the input is lent, what had to be put together is owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A text message; checked to be UTF-8.
+    Text(Cow<'a, [u8]>),
+    /// A binary message.
+    Binary(Cow<'a, [u8]>),
+    /// To be answered by a pong with the same payload (RFC 6455, section 5.5.2).
+    Ping(Cow<'a, [u8]>),
+    /// The answer to a ping, or a sign of life.
+    Pong,
+    /// The closing handshake; nothing after it counts (section 5.5.1).
+    Close(Option<(u16, Cow<'a, str>)>),
+}
+
+/// What ends a connection; the client's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A header that must not be sent.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A close frame that must not be sent.
+    #[error(transparent)]
+    Close(#[from] CloseError),
+    /// Section 5.4.
+    #[error("a continuation frame with no message begun")]
+    NothingToContinue,
+    /// Section 5.4.
+    #[error("a new message inside of a fragmented one")]
+    Interleaved,
+    /// Section 8.1.
+    #[error("a text message is not UTF-8")]
+    NotUtf8,
+    /// Known from the header, before the payload is read.
+    #[error("a message has more than {0} bytes")]
+    TooBig(usize),
+}
+
+impl ReadError {
+    /// The code to close the connection with.
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Self::Frame(error) => error.close_code(),
+            Self::Close(error) => error.close_code(),
+            Self::NothingToContinue | Self::Interleaved => CloseCode::PROTOCOL,
+            Self::NotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::TooBig(_) => CloseCode::TOO_BIG,
+        }
+    }
+}
+
+/// The receiving side of one connection. Between two messages it holds no memory but itself.
+#[derive(Default)]
+pub struct Reader(Option<Box<Partial>>);
+
+/// What has come of a header, a frame, a message.
+#[derive(Default)]
+struct Partial {
+    header: [u8; HEADER_LEN_MAX],
+    header_len: usize,
+    /// The frame whose payload is being received, and how much of it has been.
+    frame: Option<(Header, u64)>,
+    control: Vec<u8>,
+    /// Text or binary, while a message is in progress.
+    message_kind: Option<Opcode>,
+    message: Vec<u8>,
+    /// So many bytes of a text message are known to be UTF-8.
+    checked: usize,
+}
+
+impl Reader {
+    /// Takes input in up to the end of the next item at most: how many bytes that were, and the
+    /// item if it is whole. Call it until all input is taken. The input is unmasked in place.
+    ///
+    /// # Errors
+    /// [`ReadError`], as early as the bytes show it; the reader is of no use any more.
+    pub fn read<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Item<'a>>), ReadError> {
+        match self.0.take() {
+            None => self.read_whole(input, limits),
+            Some(partial) => self.read_part(partial, input, limits),
+        }
+    }
+
+    /// With nothing in progress: the usual case is that one whole message lies in the input.
+    fn read_whole<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Item<'a>>), ReadError> {
+        let whole = frame::decode_client_header(input, false)?.and_then(|header| {
+            let payload_len = usize::try_from(header.payload_len).ok()?;
+            let end = header.header_len.checked_add(payload_len)?;
+            (header.fin && header.opcode != Opcode::Continuation && end <= input.len())
+                .then_some((header, end))
+        });
+        let Some((header, end)) = whole else {
+            return self.read_part(Box::default(), input, limits);
+        };
+        if !header.opcode.is_control() {
+            check_len(0, header.payload_len, limits)?;
+        }
+        let payload = &mut input[header.header_len..end];
+        mask::unmask(payload, header.mask, 0);
+        let payload: &'a [u8] = payload;
+        if header.opcode == Opcode::Text {
+            simdutf8::basic::from_utf8(payload).map_err(|_| ReadError::NotUtf8)?;
+        }
+        Ok((end, Some(item(header.opcode, Cow::Borrowed(payload))?)))
+    }
+
+    fn read_part<'a>(
+        &mut self,
+        mut partial: Box<Partial>,
+        input: &mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Item<'a>>), ReadError> {
+        let header_bytes = match partial.frame {
+            Some(_) => 0,
+            None => partial.take_header(input, limits)?,
+        };
+        let taken = header_bytes + partial.take_payload(&mut input[header_bytes..])?;
+        let item = partial.take_item()?;
+        if !partial.is_idle() {
+            self.0 = Some(partial);
+        }
+        Ok((taken, item))
+    }
+}
+
+impl Partial {
+    /// Adds input to the header; returns the bytes taken.
+    fn take_header(&mut self, input: &[u8], limits: &Limits) -> Result<usize, ReadError> {
+        let before = self.header_len;
+        let more = input.len().min(HEADER_LEN_MAX - before);
+        self.header[before..before + more].copy_from_slice(&input[..more]);
+        let Some(header) = frame::decode_client_header(&self.header[..before + more], false)?
+        else {
+            self.header_len += more;
+            return Ok(more);
+        };
+        self.header_len = 0;
+        match (header.opcode, self.message_kind) {
+            (Opcode::Continuation, None) => return Err(ReadError::NothingToContinue),
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ReadError::Interleaved),
+            (Opcode::Text | Opcode::Binary, None) => self.message_kind = Some(header.opcode),
+            _ => {}
+        }
+        if !header.opcode.is_control() {
+            check_len(self.message.len(), header.payload_len, limits)?;
+        }
+        self.frame = Some((header, 0));
+        Ok(header.header_len - before)
+    }
+
+    /// Adds input to the payload of the frame in progress; returns the bytes taken.
+    fn take_payload(&mut self, input: &mut [u8]) -> Result<usize, ReadError> {
+        let Some((header, received)) = &mut self.frame else {
+            return Ok(0);
+        };
+        let missing = header.payload_len - *received;
+        let more = input.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
+        let payload = &mut input[..more];
+        // Only the phase of the key matters, so the low bits are enough.
+        mask::unmask(payload, header.mask, (*received % 4) as usize);
+        *received += more as u64;
+        if header.opcode.is_control() {
+            self.control.extend_from_slice(payload);
+        } else {
+            self.message.extend_from_slice(payload);
+            self.check_text()?;
+        }
+        Ok(more)
+    }
+
+    /// Looks at the bytes of a text message that have come since it was last looked at. A
+    /// character may be cut, but what there is of it must be the beginning of one.
+    fn check_text(&mut self) -> Result<(), ReadError> {
+        if self.message_kind != Some(Opcode::Text) {
+            return Ok(());
+        }
+        match simdutf8::compat::from_utf8(&self.message[self.checked..]) {
+            Ok(_) => self.checked = self.message.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(ReadError::NotUtf8),
+        }
+        Ok(())
+    }
+
+    /// The control frame or message that has become whole.
+    fn take_item<'a>(&mut self) -> Result<Option<Item<'a>>, ReadError> {
+        let Some((header, _)) = self.frame.take_if(|(h, received)| *received == h.payload_len)
+        else {
+            return Ok(None);
+        };
+        if header.opcode.is_control() {
+            let payload = std::mem::take(&mut self.control);
+            return item(header.opcode, Cow::Owned(payload)).map(Some);
+        }
+        if !header.fin {
+            return Ok(None);
+        }
+        let Some(kind) = self.message_kind.take() else {
+            return Ok(None);
+        };
+        if kind == Opcode::Text && self.checked != self.message.len() {
+            return Err(ReadError::NotUtf8);
+        }
+        self.checked = 0;
+        item(kind, Cow::Owned(std::mem::take(&mut self.message))).map(Some)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.header_len == 0 && self.frame.is_none() && self.message_kind.is_none()
+    }
+}
+
+fn check_len(before: usize, more: u64, limits: &Limits) -> Result<(), ReadError> {
+    let max = limits.message_bytes_max;
+    if more > max.saturating_sub(before) as u64 {
+        return Err(ReadError::TooBig(max));
+    }
+    Ok(())
+}
+
+fn item(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Item<'_>, ReadError> {
+    Ok(match opcode {
+        Opcode::Text => Item::Text(payload),
+        Opcode::Binary | Opcode::Continuation => Item::Binary(payload),
+        Opcode::Ping => Item::Ping(payload),
+        Opcode::Pong => Item::Pong,
+        Opcode::Close => Item::Close(match payload {
+            Cow::Borrowed(payload) => {
+                close::parse_close(payload)?.map(|(code, reason)| (code, Cow::Borrowed(reason)))
+            }
+            Cow::Owned(payload) => close::parse_close(&payload)?
+                .map(|(code, reason)| (code, Cow::Owned(reason.to_owned()))),
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests;
