@@ -95,16 +95,6 @@ impl Wheel {
             .find(|&tick| !self.buckets[tick as usize % BUCKETS].is_empty())
             .map(Tick)
     }
-
-    /// Entries scheduled.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether nothing is scheduled.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 #[cfg(test)]
@@ -133,7 +123,7 @@ mod tests {
                 due.sort_unstable();
                 expected.sort_unstable();
                 prop_assert_eq!(due, expected);
-                prop_assert_eq!(wheel.len(), waiting.len());
+                prop_assert_eq!(wheel.len, waiting.len());
                 if let Some(next) = wheel.next() {
                     prop_assert!(next.0 > now && waiting.iter().all(|w| w.0 >= next.0 || w.0 > now + BUCKETS as u32));
                 }
@@ -150,7 +140,7 @@ mod tests {
         let mut due = Vec::new();
         wheel.advance(Tick(1_000_000), &mut due);
         assert_eq!(due.len(), 5_000);
-        assert!(wheel.is_empty() && wheel.next().is_none());
+        assert!(wheel.len == 0 && wheel.next().is_none());
     }
 
     #[test]
