@@ -7,11 +7,13 @@
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod encoding;
 pub mod metrics;
 pub mod publication;
 pub mod raw;
 pub mod reactor;
+pub mod server;
 pub mod session;
 pub mod shard;
 pub mod table;

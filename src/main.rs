@@ -4,10 +4,24 @@
 
 use std::process::ExitCode;
 
+use pushring::cli;
+use pushring::config::Config;
+
+/// Keeps very many small blocks in little memory, and a heap for each thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    pushring::cli::main(std::env::args_os(), |_config| {
-        // JOIN: `pushring::server::run(config)` goes here, its `StartError` as one line and exit code 2.
-        eprintln!("pushring: this build has no server in it");
-        ExitCode::FAILURE
-    })
+    cli::main(std::env::args_os(), serve)
+}
+
+fn serve(config: Config) -> ExitCode {
+    cli::start_logging(&config.log);
+    match pushring::server::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pushring: {error}");
+            ExitCode::from(cli::EXIT_USAGE)
+        }
+    }
 }

@@ -164,11 +164,7 @@ impl Directory {
         self.streams.values().map(|s| s.interested.count()).sum()
     }
 
-    fn stream(
-        &mut self,
-        now_ms: u64,
-        channel: &ChannelName,
-    ) -> Result<&mut Stream, ChannelsFull> {
+    fn stream(&mut self, now_ms: u64, channel: &ChannelName) -> Result<&mut Stream, ChannelsFull> {
         if !self.streams.contains_key(channel) {
             if self.streams.len() >= self.channels_max {
                 return Err(ChannelsFull);

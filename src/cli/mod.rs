@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod check_config;
+mod logging;
 mod serve;
 
 use std::ffi::OsString;
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+
+pub use logging::start_logging;
 
 use crate::config::{Config, Overrides, environment, one_line};
 

@@ -7,9 +7,7 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// ENOSYS.
-    #[error(
-        "this kernel has no io_uring: pushring needs Linux 6.0 or later with CONFIG_IO_URING"
-    )]
+    #[error("this kernel has no io_uring: pushring needs Linux 6.0 or later with CONFIG_IO_URING")]
     NoUring,
     /// EPERM, EACCES.
     #[error(
@@ -149,7 +147,10 @@ mod tests {
         ] {
             let error = io::Error::from_raw_os_error(number);
             let text = SetupError::from_listen(error, address, "listen").to_string();
-            assert!(text.contains("127.0.0.1:80") && text.contains("--listen"), "{text}");
+            assert!(
+                text.contains("127.0.0.1:80") && text.contains("--listen"),
+                "{text}"
+            );
             assert!(!text.contains('\n'));
         }
     }

@@ -60,7 +60,11 @@ pub fn bind_alone(address: SocketAddr, flag: &'static str) -> Result<TcpListener
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // Connections of an earlier run that wait for their end do not hold the port.
     socket.set_reuse_address(true)?;
     if shared {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use rtrb::{Consumer, Producer, RingBuffer};
+use tokio::io::unix::AsyncFd;
 
 use super::sys;
 use crate::shard::mail::{Delivery, Request};
@@ -49,6 +50,14 @@ impl Doorbell {
     /// Becomes readable when it is rung.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// The bell for a task of an ordinary tokio runtime, inside of which this must be called.
+    pub fn watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let copy = self.fd.try_clone()?;
+        // SAFETY: the descriptor is owned by what watches it, which gives it to nobody: it stays
+        // open and the same for as long as it is watched.
+        unsafe { AsyncFd::register(copy) }.map_err(Into::into)
     }
 
     /// Makes it unreadable again.
@@ -167,7 +176,9 @@ impl Mailboxes {
 
     /// Whether a request for that peer has room; if not, the own bell rings when it has.
     pub fn has_room_for_request(&mut self, peer: usize) -> bool {
-        self.requests_out[peer].as_mut().is_some_and(Sender::has_room)
+        self.requests_out[peer]
+            .as_mut()
+            .is_some_and(Sender::has_room)
     }
 
     /// Whether a delivery for that peer has room; if not, the own bell rings when it has.
@@ -222,7 +233,9 @@ impl Mailboxes {
 
     /// Whether a request of that peer waits.
     pub fn has_request(&self, peer: usize) -> bool {
-        self.requests_in[peer].as_ref().is_some_and(Receiver::has_mail)
+        self.requests_in[peer]
+            .as_ref()
+            .is_some_and(Receiver::has_mail)
     }
 
     /// Whether a delivery of that peer waits.

@@ -69,8 +69,8 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>)) {
         tracing::warn!("cannot stay on core {core}: {error}");
     }
     let set_up = runtime(&parts.config).and_then(|runtime| {
-        let ring = SendRing::new(parts.config.fanout.scatter_entries)
-            .map_err(SetupError::from_ring)?;
+        let ring =
+            SendRing::new(parts.config.fanout.scatter_entries).map_err(SetupError::from_ring)?;
         Ok((runtime, ring))
     });
     match set_up {
@@ -149,7 +149,10 @@ impl Reactor {
             self.shard.begin_turn();
             self.attend(now_ms);
             self.take_mail(now_ms);
-            if self.next_timeout_ms(now_ms).is_some_and(|due| due <= now_ms) {
+            if self
+                .next_timeout_ms(now_ms)
+                .is_some_and(|due| due <= now_ms)
+            {
                 self.acceptor.resume(now_ms);
                 self.shard.handle_timeout(now_ms);
             }

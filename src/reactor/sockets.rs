@@ -99,7 +99,11 @@ impl Sockets {
                 false
             }
             Token::Write(slot) => {
-                if self.writes.get_mut(&slot).is_some_and(|w| w.is_complete(token)) {
+                if self
+                    .writes
+                    .get_mut(&slot)
+                    .is_some_and(|w| w.is_complete(token))
+                {
                     self.writes.remove(&slot);
                     return self.entry(slot).is_some_and(|entry| !entry.closing);
                 }

@@ -35,7 +35,8 @@ impl HeadBuffer {
         let before = self.bytes.len();
         // No more is kept than shows that the limit is passed, whatever is sent.
         let room = (settings.head.head_bytes_max + 1).saturating_sub(before);
-        self.bytes.extend_from_slice(&input[..input.len().min(room)]);
+        self.bytes
+            .extend_from_slice(&input[..input.len().min(room)]);
         match handshake::head_end(&self.bytes, before) {
             Some(head_len) => {
                 let bytes = std::mem::take(&mut self.bytes);

@@ -192,7 +192,13 @@ impl Shard {
     }
 
     /// Asks the owner to number and deliver a message.
-    pub(super) fn publish(&mut self, now_ms: u64, channel: ChannelName, kind: Kind, payload: Bytes) {
+    pub(super) fn publish(
+        &mut self,
+        now_ms: u64,
+        channel: ChannelName,
+        kind: Kind,
+        payload: Bytes,
+    ) {
         let owner = self.owner_of(&channel);
         let request = Request::Publish {
             channel,
@@ -367,10 +373,14 @@ impl Shard {
             payload,
         };
         for shard in shards {
-            self.answer(now_ms, shard, Delivery::Publication {
-                channel: channel.clone(),
-                publication: publication.clone(),
-            });
+            self.answer(
+                now_ms,
+                shard,
+                Delivery::Publication {
+                    channel: channel.clone(),
+                    publication: publication.clone(),
+                },
+            );
         }
         Ok(position)
     }

@@ -298,13 +298,7 @@ impl Shard {
     }
 
     /// Puts the next members of a lane into the batch.
-    fn collect_lane(
-        &mut self,
-        key: Key,
-        batch: &mut Batch,
-        stamp: u32,
-        room: usize,
-    ) -> Visit {
+    fn collect_lane(&mut self, key: Key, batch: &mut Batch, stamp: u32, room: usize) -> Visit {
         let Some(sealed) = self.fanout.lanes.get(key).and_then(|lane| lane.sealed()) else {
             return Visit::Over;
         };

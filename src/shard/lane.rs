@@ -135,7 +135,12 @@ impl Lane {
             // handed on from border to border so that every member stays among its kind.
             if hole < sealed.cursor as usize {
                 sealed.cursor -= 1;
-                hole = Self::fill(&mut self.members, hole, sealed.cursor as usize, &mut moved[0]);
+                hole = Self::fill(
+                    &mut self.members,
+                    hole,
+                    sealed.cursor as usize,
+                    &mut moved[0],
+                );
             }
             if hole < sealed.end as usize {
                 sealed.end -= 1;
@@ -151,7 +156,8 @@ impl Lane {
     /// Encodes a publication behind what is pending; returns the bytes it takes.
     pub fn append(&mut self, publication: &Publication) -> usize {
         let before = self.pending.len();
-        self.encoding.put_publication(&mut self.pending, publication);
+        self.encoding
+            .put_publication(&mut self.pending, publication);
         self.pending_frames += 1;
         self.pending.len() - before
     }

@@ -61,7 +61,10 @@ impl Reason {
                 CloseCode::POLICY,
                 "too many messages or bytes a second: send less",
             ),
-            Self::Subscriptions => (CloseCode::POLICY, "too many subscriptions: unsubscribe first"),
+            Self::Subscriptions => (
+                CloseCode::POLICY,
+                "too many subscriptions: unsubscribe first",
+            ),
             Self::Channels => (
                 CloseCode::TRY_AGAIN_LATER,
                 "the server has as many channels as it keeps: try again later",
@@ -106,14 +109,20 @@ impl Shard {
         let refusal = if self.connections.table.len() >= self.config.limits.connections_max {
             self.counters.refused_full += 1;
             Some(
-                Refusal::new(503, "the server has as many connections as it takes (limits.connections_max)")
-                    .with_retry_after(RETRY_AFTER_S),
+                Refusal::new(
+                    503,
+                    "the server has as many connections as it takes (limits.connections_max)",
+                )
+                .with_retry_after(RETRY_AFTER_S),
             )
         } else if per_peer != 0 && self.connections.of_peer(peer) >= per_peer {
             self.counters.refused_peer += 1;
             Some(
-                Refusal::new(429, "too many connections from your address (limits.connections_per_peer_max)")
-                    .with_retry_after(RETRY_AFTER_S),
+                Refusal::new(
+                    429,
+                    "too many connections from your address (limits.connections_per_peer_max)",
+                )
+                .with_retry_after(RETRY_AFTER_S),
             )
         } else {
             None
@@ -262,12 +271,9 @@ impl Shard {
             "the request head did not arrive in time (timeouts.head_ms)",
         );
         let replies_from = self.outbox.replies_len();
-        connection.session.put_close(
-            CloseCode::POLICY,
-            "",
-            &refusal,
-            self.outbox.replies(),
-        );
+        connection
+            .session
+            .put_close(CloseCode::POLICY, "", &refusal, self.outbox.replies());
         self.outbox.note_reply(id, replies_from);
         self.begin_closing(now_ms, id);
     }

@@ -219,7 +219,8 @@ impl Shard {
 
     /// Starts a turn: the sends of a turn are counted anew.
     pub fn begin_turn(&mut self) {
-        self.outbox.begin_turn(self.config.fanout.sends_per_turn_max);
+        self.outbox
+            .begin_turn(self.config.fanout.sends_per_turn_max);
     }
 
     /// Ends a turn's flush: connections whose last word is with the kernel are finished, paused

@@ -111,16 +111,17 @@ mod tests {
 
     #[test]
     fn f10_codes_that_must_not_be_sent_are_refused_with_1002() {
-        for code in (0..=999).chain(1004..=1006).chain(1015..=2999).chain(5000..=65_535) {
+        for code in (0..=999)
+            .chain(1004..=1006)
+            .chain(1015..=2999)
+            .chain(5000..=65_535)
+        {
             let error = parse_close(&u16::to_be_bytes(code)).unwrap_err();
             assert_eq!(error, CloseError::Code(code));
             assert_eq!(error.close_code(), CloseCode::PROTOCOL);
         }
         for code in [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999] {
-            assert_eq!(
-                parse_close(&u16::to_be_bytes(code)),
-                Ok(Some((code, "")))
-            );
+            assert_eq!(parse_close(&u16::to_be_bytes(code)), Ok(Some((code, ""))));
         }
     }
 

@@ -43,7 +43,10 @@ pub fn upgrade(
     check_version(head)?;
     let key = one(head, "Sec-WebSocket-Key")?;
     let accept = accept(key).ok_or_else(|| {
-        Refusal::new(400, "Sec-WebSocket-Key must be 16 bytes in base64, 24 characters")
+        Refusal::new(
+            400,
+            "Sec-WebSocket-Key must be 16 bytes in base64, 24 characters",
+        )
     })?;
     check_origin(head, origins)?;
     Ok(Upgrade {
@@ -127,10 +130,7 @@ fn check_origin(head: &Head<'_>, origins: &Origins) -> Result<(), Refusal> {
 }
 
 /// The first subprotocol in the client's order that the endpoint speaks.
-fn subprotocol(
-    head: &Head<'_>,
-    spoken: &[&'static str],
-) -> Result<Option<&'static str>, Refusal> {
+fn subprotocol(head: &Head<'_>, spoken: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
     let mut chosen = None;
     for offered in head.list("Sec-WebSocket-Protocol") {
         if offered.is_empty() || !offered.iter().copied().all(is_token_byte) {

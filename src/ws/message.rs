@@ -181,7 +181,9 @@ impl Partial {
             return Ok(0);
         };
         let missing = header.payload_len - *received;
-        let more = input.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
+        let more = input
+            .len()
+            .min(usize::try_from(missing).unwrap_or(usize::MAX));
         let payload = &mut input[..more];
         // Only the phase of the key matters, so the low bits are enough.
         mask::unmask(payload, header.mask, (*received % 4) as usize);
@@ -211,7 +213,9 @@ impl Partial {
 
     /// The control frame or message that has become whole.
     fn take_item<'a>(&mut self) -> Result<Option<Item<'a>>, ReadError> {
-        let Some((header, _)) = self.frame.take_if(|(h, received)| *received == h.payload_len)
+        let Some((header, _)) = self
+            .frame
+            .take_if(|(h, received)| *received == h.payload_len)
         else {
             return Ok(None);
         };

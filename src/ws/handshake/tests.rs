@@ -37,7 +37,13 @@ fn status(request: &[u8]) -> u16 {
 fn with(name: &str, value: Option<&'static str>) -> Vec<u8> {
     let headers: Vec<_> = GOOD
         .iter()
-        .filter_map(|&(n, v)| if n == name { Some((n, value?)) } else { Some((n, v)) })
+        .filter_map(|&(n, v)| {
+            if n == name {
+                Some((n, value?))
+            } else {
+                Some((n, v))
+            }
+        })
         .collect();
     request("GET /sub/news HTTP/1.1", &headers)
 }
@@ -71,7 +77,12 @@ fn h2_missing_doubled_and_malformed_headers_are_400() {
     for (name, _) in GOOD.iter().filter(|(name, _)| *name != "Upgrade") {
         assert_eq!(status(&with(name, None)), 400, "{name} missing");
     }
-    for name in ["Host", "Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"] {
+    for name in [
+        "Host",
+        "Upgrade",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Key",
+    ] {
         let mut headers = GOOD.to_vec();
         headers.push(*GOOD.iter().find(|(n, _)| *n == name).unwrap());
         let doubled = request("GET / HTTP/1.1", &headers);
@@ -94,7 +105,12 @@ fn h2_missing_doubled_and_malformed_headers_are_400() {
 
 #[test]
 fn h3_another_version_is_426_and_told_the_right_one() {
-    let refusal = shake(&with("Sec-WebSocket-Version", Some("8")), &any_origin(), &[]).unwrap_err();
+    let refusal = shake(
+        &with("Sec-WebSocket-Version", Some("8")),
+        &any_origin(),
+        &[],
+    )
+    .unwrap_err();
     let mut out = Vec::new();
     refusal.put_response(&mut out);
     let out = String::from_utf8(out).unwrap();
@@ -143,7 +159,14 @@ fn h4_origins_are_matched_exactly_or_by_wildcard_for_a_label_or_a_port() {
 
 #[test]
 fn h4_patterns_that_are_none_are_named() {
-    for pattern in ["", "example.com", "https://", "https://a*.com", "https://a.com:x", "https://a.com/x"] {
+    for pattern in [
+        "",
+        "example.com",
+        "https://",
+        "https://a*.com",
+        "https://a.com:x",
+        "https://a.com/x",
+    ] {
         let error = Origins::parse(&[pattern], true).unwrap_err();
         assert!(error.to_string().contains(pattern), "{error}");
     }
@@ -161,7 +184,14 @@ fn h4_another_origin_is_403() {
 #[test]
 fn h5_a_missing_origin_is_let_in_or_403_by_setting() {
     let good = request("GET / HTTP/1.1", GOOD);
-    assert!(shake(&good, &Origins::parse(&["https://a.com"], true).unwrap(), &[]).is_ok());
+    assert!(
+        shake(
+            &good,
+            &Origins::parse(&["https://a.com"], true).unwrap(),
+            &[]
+        )
+        .is_ok()
+    );
     let refused = shake(&good, &Origins::parse(&["*"], false).unwrap(), &[]);
     assert_eq!(refused.unwrap_err().status(), 403);
 }
@@ -172,9 +202,8 @@ fn h6_the_first_offered_subprotocol_that_is_spoken_is_chosen() {
     headers.push(("Sec-WebSocket-Protocol", "x, b"));
     headers.push(("Sec-WebSocket-Protocol", "a"));
     let offered = request("GET / HTTP/1.1", &headers);
-    let chosen = |spoken: &[&'static str]| {
-        shake(&offered, &any_origin(), spoken).unwrap().subprotocol
-    };
+    let chosen =
+        |spoken: &[&'static str]| shake(&offered, &any_origin(), spoken).unwrap().subprotocol;
     assert_eq!(chosen(&["a", "b"]), Some("b"));
     assert_eq!(chosen(&["a"]), Some("a"));
     assert_eq!(chosen(&["c"]), None);
