@@ -194,7 +194,9 @@ impl Office {
                         }
                     }
                     Delivery::Drained => self.shards_left -= 1,
-                    Delivery::Subscribed { .. } | Delivery::Publication { .. } => {}
+                    Delivery::Subscribed { .. }
+                    | Delivery::Publication { .. }
+                    | Delivery::DrainBegun => {}
                 }
             }
             self.mail.ring_if_starved(peer);

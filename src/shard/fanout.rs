@@ -186,6 +186,10 @@ impl Shard {
                 let id = ConnectionId::from_bits(ticket.asker);
                 self.handle_subscribed(now_ms, id, ticket.subscription, result);
             }
+            Delivery::DrainBegun => {
+                self.draining_peers += 1;
+                self.go_on_draining(now_ms);
+            }
             // Nobody on a shard asks for these.
             Delivery::Published { .. } | Delivery::Drained => {}
         }

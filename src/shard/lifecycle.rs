@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
+use super::mail::Delivery;
 use super::rate::Bucket;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Shard};
@@ -197,21 +198,33 @@ impl Shard {
     }
 
     /// Closes all connections, spread over a time. New ones are not accepted any more.
+    ///
+    /// The closes begin when every other shard drains too: until then publications from before the
+    /// drain may be on their way here.
     pub fn drain(&mut self, now_ms: u64, drain_ms: u64) {
-        if self.drain.is_none() {
-            self.drain = Some(Drain {
-                began_ms: now_ms,
-                drain_ms: drain_ms.max(1),
-                total: self.connections.table.len(),
-                closed: 0,
-                cursor: 0,
-            });
-            self.go_on_draining(now_ms);
+        if self.drain.is_some() {
+            return;
         }
+        self.drain = Some(Drain {
+            began_ms: now_ms,
+            drain_ms: drain_ms.max(1),
+            total: self.connections.table.len(),
+            closed: 0,
+            cursor: 0,
+        });
+        let own = self.identity.shard;
+        for shard in (0..self.identity.shards).filter(|&shard| shard != own) {
+            self.post.deliver(shard, Delivery::DrainBegun);
+            self.drain_letters += 1;
+        }
+        self.go_on_draining(now_ms);
     }
 
     /// Closes as many connections as should have been by now.
     pub(super) fn go_on_draining(&mut self, now_ms: u64) {
+        if self.draining_peers + 1 < self.identity.shards {
+            return;
+        }
         let Some(mut drain) = self.drain.take() else {
             return;
         };

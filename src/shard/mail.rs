@@ -77,6 +77,9 @@ pub enum Delivery {
         /// The place it got, or why it got none.
         result: Result<Position, ChannelsFull>,
     },
+    /// To the other shards at the beginning of a drain: whatever was published before is in the
+    /// mailbox before this.
+    DrainBegun,
     /// To the control thread: the shard has closed all its connections and ends.
     Drained,
 }

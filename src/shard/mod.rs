@@ -103,6 +103,10 @@ pub struct Shard {
     paused: Vec<ConnectionId>,
     effects: VecDeque<Effect>,
     drain: Option<Drain>,
+    /// Shards that have begun to drain: nothing from before their drain is under way any more.
+    draining_peers: usize,
+    /// Shards that have not been sent word of this one's drain yet.
+    drain_letters: usize,
     counters: Counters,
     /// Scratch space for one session's commands.
     commands: Vec<Command>,
@@ -128,6 +132,8 @@ impl Shard {
             paused: Vec::new(),
             effects: VecDeque::new(),
             drain: None,
+            draining_peers: 0,
+            drain_letters: 0,
             counters: Counters::default(),
             commands: Vec::new(),
             hasher,
@@ -149,7 +155,11 @@ impl Shard {
 
     /// The next delivery for a peer; ask only when there is room for it.
     pub fn poll_delivery(&mut self, peer: usize) -> Option<Delivery> {
-        self.post.take_delivery(peer)
+        let delivery = self.post.take_delivery(peer)?;
+        if delivery == Delivery::DrainBegun {
+            self.drain_letters -= 1;
+        }
+        Some(delivery)
     }
 
     /// Whether a request for that peer waits.
@@ -203,7 +213,10 @@ impl Shard {
 
     /// Whether a drain has ended and nothing is left.
     pub fn is_drained(&self) -> bool {
-        self.drain.is_some() && self.connections.table.is_empty()
+        self.drain.is_some()
+            && self.connections.table.is_empty()
+            && self.draining_peers + 1 >= self.identity.shards
+            && self.drain_letters == 0
     }
 
     /// The shard's numbers as of now.
