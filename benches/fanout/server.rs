@@ -123,6 +123,11 @@ impl Server {
                 command.arg(bun).arg(script).arg(public.port().to_string())
             }
         };
+        // The defaults are measured, not what this shell happens to set.
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.as_encoded_bytes().starts_with(b"PUSHRING_")) {
+            command.env_remove(name);
+        }
         let output = File::create(&log)?;
         command
             .stdin(Stdio::null())
