@@ -24,6 +24,8 @@ mod report;
 mod scenario;
 #[path = "fanout/server.rs"]
 mod server;
+#[path = "fanout/table.rs"]
+mod table;
 
 use std::fs;
 use std::io;
@@ -97,7 +99,10 @@ fn measure(options: &Options) -> io::Result<bool> {
         .parent()
         .unwrap_or(Path::new("target"));
     let cores = Cores::choose()?;
-    let open_files = machine::raise_open_files()?;
+    let chosen =
+        |scenario: &Scenario| options.scenarios.is_empty() || options.scenarios.contains(scenario);
+    let scenarios: Vec<Scenario> = Scenario::ALL.into_iter().filter(chosen).collect();
+    check_open_files(&scenarios, options.quick)?;
     let (bun, bun_version) = if options.targets.contains(&Target::Bun) {
         match bun::find(&target_folder.join("peers")) {
             Ok((bun, version)) => (Some(bun), Some(version)),
@@ -132,63 +137,46 @@ fn measure(options: &Options) -> io::Result<bool> {
             .transpose()?
             .map(|file| file.len()),
         bun_version,
+        targets: options.targets.clone(),
         scenarios: Vec::new(),
         verdicts: Vec::new(),
     };
-    println!(
-        "{}, Linux {}, {}; server on core {}, client on core {} ({:?}); {PAYLOAD_BYTES}-byte messages",
-        report.machine.date,
-        report.machine.kernel,
-        report.machine.cpu,
-        cores.server,
-        cores.client,
-        options.client
-    );
+    table::print_head(&report);
     machine::pin(cores.client)?;
-    for scenario in Scenario::ALL {
-        if options.scenarios.is_empty() || options.scenarios.contains(&scenario) {
-            let result = measure_scenario(scenario, options, &programs, open_files)?;
-            result.print();
-            report.scenarios.push(result);
-        }
+    for scenario in scenarios {
+        let result = measure_scenario(scenario, options, &programs);
+        table::print_scenario(&result);
+        report.scenarios.push(result);
     }
     report.judge();
-    println!();
-    for verdict in &report.verdicts {
-        println!("{}", verdict.line());
-    }
+    table::print_verdicts(&report);
     let json = target_folder.join("fanout.json");
     fs::write(
         &json,
         serde_json::to_string_pretty(&report).map_err(io::Error::other)? + "\n",
     )?;
-    println!(
-        "{}{}",
-        json.display(),
-        if options.quick {
-            "; quick: the figures say little"
-        } else {
-            ""
-        }
-    );
+    println!("{}", json.display());
     Ok(report.is_sound())
 }
 
-/// All rounds of one scenario: in each, every server in turn.
-fn measure_scenario(
-    scenario: Scenario,
-    options: &Options,
-    programs: &Programs,
-    open_files: u64,
-) -> io::Result<ScenarioReport> {
-    let load = scenario.load(options.quick);
-    if u64::from(load.subscribers) + FILES_BESIDES > open_files {
-        return Err(io::Error::other(format!(
-            "{} needs {} open files and the limit is {open_files}: raise it with `ulimit -Hn`",
-            scenario.name(),
-            u64::from(load.subscribers) + FILES_BESIDES
-        )));
+/// Raises the soft limit, and refuses to begin what cannot be finished under the hard one.
+fn check_open_files(scenarios: &[Scenario], quick: bool) -> io::Result<()> {
+    let limit = machine::raise_open_files()?;
+    for scenario in scenarios {
+        let wanted = u64::from(scenario.load(quick).subscribers) + FILES_BESIDES;
+        if wanted > limit {
+            return Err(io::Error::other(format!(
+                "{} needs {wanted} open files and the limit is {limit}: raise it (ulimit -Hn) or choose other scenarios",
+                scenario.name()
+            )));
+        }
     }
+    Ok(())
+}
+
+/// All rounds of one scenario: in each, every server in turn.
+fn measure_scenario(scenario: Scenario, options: &Options, programs: &Programs) -> ScenarioReport {
+    let load = scenario.load(options.quick);
     let mut result = ScenarioReport {
         scenario,
         load,
@@ -231,7 +219,7 @@ fn measure_scenario(
             }
         }
     }
-    Ok(result)
+    result
 }
 
 /// The commit checked out, where git can tell.

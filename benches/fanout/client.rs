@@ -118,7 +118,7 @@ impl Client {
         let index = self.ledger.subscribe();
         self.ledger.receive(index, &early);
         stream.set_nonblocking(true)?;
-        let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         self.epoll
             .add(&stream, EpollEvent::new(readable, u64::from(index)))?;
         self.subscribers.push(stream);
@@ -142,7 +142,7 @@ impl Client {
 
     /// Publishes for as long as `publish_for` says, at least once, never more than the window ahead of the slowest
     /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s.
-    /// `between` is called after every few reads.
+    /// While it publishes, `between` is called after every few reads.
     pub fn drive(
         &mut self,
         publish_for: Duration,
@@ -162,7 +162,8 @@ impl Client {
         let mut stalled = false;
         loop {
             let first = self.ledger.published() == published_before;
-            if first || now - started < publish_for {
+            let publishing = now - started < publish_for;
+            if first || publishing {
                 self.publish_up_to_window()?;
             }
             if let Some(publisher) = &mut self.publisher {
@@ -181,10 +182,12 @@ impl Client {
             for event in &events[..ready] {
                 match event.data() {
                     PUBLISHER => self.read_publisher()?,
-                    index => self.read_subscriber(index as u32)?,
+                    index => self.read_subscriber(index as u32, event.events())?,
                 }
             }
-            between()?;
+            if publishing {
+                between()?;
+            }
             now = Instant::now();
             if self.waiting == Waiting::Spin && ready == 0 {
                 client_idle += now - before_wait;
@@ -217,7 +220,9 @@ impl Client {
         Ok(())
     }
 
-    fn read_subscriber(&mut self, index: u32) -> io::Result<()> {
+    fn read_subscriber(&mut self, index: u32, events: EpollFlags) -> io::Result<()> {
+        let ended = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        let until_the_end = events.intersects(ended);
         let mut stream = &self.subscribers[index as usize];
         loop {
             match stream.read(&mut self.buffer) {
@@ -229,8 +234,9 @@ impl Client {
                         handshake::push_pong(&mut pong, &payload);
                         stream.write_all(&pong)?;
                     }
-                    // A read that did not fill the buffer has emptied the socket; what comes later raises a new edge.
-                    if count == self.buffer.len() {
+                    // A read that did not fill the buffer has emptied the socket; what comes later raises a new
+                    // edge. Only an end that came with the data has raised its edge already.
+                    if count == self.buffer.len() || until_the_end {
                         continue;
                     }
                 }

@@ -11,8 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// How long one connection may take to open.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections from one source address, well below the 28,232 ports that one has.
-const CONNECTIONS_PER_SOURCE: u32 = 4_000;
+/// Connections from one source address: far below the ports that one has, and little for a server that counts by address.
+const CONNECTIONS_PER_SOURCE: u32 = 1_000;
 /// Not zero, so that a server has to unmask.
 const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
 

@@ -139,6 +139,8 @@ pub struct Description {
     pub cpu: String,
     /// Cores online.
     pub cores_online: usize,
+    /// What paces the server's sends: `net.ipv4.tcp_congestion_control`.
+    pub congestion_control: String,
 }
 
 impl Description {
@@ -158,6 +160,9 @@ impl Description {
                 |(_, name)| name.to_owned(),
             ),
             cores_online: std::thread::available_parallelism()?.get(),
+            congestion_control: fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?
+                .trim()
+                .to_owned(),
         })
     }
 }

@@ -77,11 +77,11 @@ impl Probe {
         Ok(())
     }
 
-    /// Times from the begin of connecting to the first message. A newcomer that is still waiting counts with the time
-    /// it has waited so far.
+    /// Times from the begin of connecting to the first message. A newcomer that was still waiting at the last
+    /// look counts with the time it had waited by then.
     pub fn finish(self) -> (Vec<Duration>, Counts) {
         let waiting = self.visits.iter().filter(|visit| visit.received == 0);
-        let waited = waiting.map(|visit| visit.began.elapsed());
+        let waited = waiting.map(|visit| self.looked - visit.began);
         let times = self.first_message_after.into_iter().chain(waited).collect();
         (times, self.counts)
     }

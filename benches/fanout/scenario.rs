@@ -103,8 +103,10 @@ pub struct Load {
     /// Messages outstanding at most.
     pub window: u64,
     /// Time of publishing before anything is measured.
+    #[serde(rename = "warm_up_s", serialize_with = "as_seconds")]
     pub warm_up: Duration,
     /// Time of publishing that is measured.
+    #[serde(rename = "measured_s", serialize_with = "as_seconds")]
     pub measured: Duration,
 }
 
@@ -141,6 +143,8 @@ pub struct FanOut {
     pub client_busy: f64,
     /// What others took of the server's core.
     pub others_busy: f64,
+    /// Whether something never arrived and was given up: the run's counts stand, its times mean nothing.
+    pub stalled: bool,
     /// Everything counted since the server's start, warm-up included.
     pub counts: Counts,
 }
@@ -166,9 +170,9 @@ pub struct Newcomers {
     /// How many came.
     pub count: usize,
     /// The median time from connecting to the first message, milliseconds.
-    pub median_ms: f64,
+    pub median_ms: Option<f64>,
     /// The longest.
-    pub max_ms: f64,
+    pub max_ms: Option<f64>,
     /// What they received.
     pub counts: Counts,
 }
@@ -181,18 +185,19 @@ pub fn run(
     programs: &Programs,
     waiting: Waiting,
 ) -> io::Result<Figures> {
-    let server = Server::start(target, programs)?;
+    let mut server = Server::start(target, programs)?;
     if scenario == Scenario::Start {
         return Ok(Figures::Start {
             ready_after_ms: milliseconds(server.ready_after()),
         });
     }
     let mut client = Client::new(server.public(), waiting, PAYLOAD_BYTES, load.window)?;
-    match scenario {
+    let figures = match scenario {
         Scenario::IdleMemory => idle_memory(&server, &mut client, load).map(Figures::Memory),
         Scenario::Saturated => saturated(&server, &mut client, load),
         _ => fan_out(&server, &mut client, load, || Ok(())).map(Figures::FanOut),
-    }
+    };
+    figures.map_err(|error| server.explain(&error))
 }
 
 fn fan_out(
@@ -239,11 +244,8 @@ fn saturated(server: &Server, client: &mut Client, load: Load) -> io::Result<Fig
     waits.sort_unstable();
     let newcomers = Newcomers {
         count: waits.len(),
-        median_ms: waits
-            .get(waits.len() / 2)
-            .copied()
-            .map_or(f64::NAN, milliseconds),
-        max_ms: waits.last().copied().map_or(f64::NAN, milliseconds),
+        median_ms: waits.get(waits.len() / 2).copied().map(milliseconds),
+        max_ms: waits.last().copied().map(milliseconds),
         counts,
     };
     Ok(Figures::Saturated { newcomers, load })
@@ -265,19 +267,28 @@ impl FanOut {
             server_busy: share(cpu),
             client_busy: 1.0 - share(phase.client_idle),
             others_busy: share(core.saturating_sub(cpu)),
+            stalled: phase.stalled,
             counts,
         }
     }
 }
 
 impl Figures {
-    /// The figure that servers are compared by.
-    pub fn headline(&self) -> f64 {
+    /// The figure that servers are compared by, unless the run gave none.
+    pub fn headline(&self) -> Option<f64> {
         match self {
-            Self::FanOut(run) => run.cpu_ns_per_delivery,
-            Self::Memory(memory) => memory.bytes_per_connection,
-            Self::Saturated { newcomers, .. } => newcomers.max_ms,
-            Self::Start { ready_after_ms } => *ready_after_ms,
+            Self::FanOut(run) => (!run.stalled).then_some(run.cpu_ns_per_delivery),
+            Self::Memory(memory) => Some(memory.bytes_per_connection),
+            Self::Saturated { newcomers, load } => newcomers.max_ms.filter(|_| !load.stalled),
+            Self::Start { ready_after_ms } => Some(*ready_after_ms),
+        }
+    }
+
+    /// The measured phase of publishing, if the scenario has one.
+    pub fn fan_out(&self) -> Option<&FanOut> {
+        match self {
+            Self::FanOut(load) | Self::Saturated { load, .. } => Some(load),
+            Self::Memory(_) | Self::Start { .. } => None,
         }
     }
 
@@ -294,6 +305,10 @@ impl Figures {
             Self::Start { .. } => Counts::default(),
         }
     }
+}
+
+fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -70,6 +70,7 @@ pub struct Server {
     cores: Cores,
     public: SocketAddrV4,
     ready_after: Duration,
+    log: PathBuf,
 }
 
 /// CPU that serving has taken since the server's start.
@@ -122,6 +123,11 @@ impl Server {
                 command.arg(bun).arg(script).arg(public.port().to_string())
             }
         };
+        // The defaults are measured, not what this shell happens to set.
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.as_encoded_bytes().starts_with(b"PUSHRING_")) {
+            command.env_remove(name);
+        }
         let output = File::create(&log)?;
         command
             .stdin(Stdio::null())
@@ -134,20 +140,12 @@ impl Server {
             cores: programs.cores,
             public,
             ready_after: Duration::ZERO,
+            log,
         };
-        server
-            .wait_until_ready(internal, started)
-            .map_err(|error| {
-                let log = fs::read_to_string(&log).unwrap_or_default();
-                let end: Vec<&str> = log.lines().rev().take(3).collect();
-                let end: Vec<&str> = end.into_iter().rev().collect();
-                io::Error::other(format!(
-                    "{} did not start: {error}; its last words: {:?}",
-                    target.name(),
-                    end.join(" / ")
-                ))
-            })?;
-        Ok(server)
+        match server.wait_until_ready(internal, started) {
+            Ok(()) => Ok(server),
+            Err(error) => Err(server.explain(&error)),
+        }
     }
 
     fn wait_until_ready(&mut self, internal: SocketAddrV4, started: Instant) -> io::Result<()> {
@@ -156,8 +154,8 @@ impl Server {
                 self.ready_after = started.elapsed();
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!("it ended with {status}")));
+            if self.child.try_wait()?.is_some() {
+                return Err(io::Error::other("it did not start"));
             }
             if started.elapsed() > READY_TIMEOUT {
                 return Err(io::Error::other(
@@ -176,6 +174,21 @@ impl Server {
     /// From before the process was made to the first 200 of `GET /ready`.
     pub fn ready_after(&self) -> Duration {
         self.ready_after
+    }
+
+    /// `error` with what the server itself can tell: how it ended, if it has, and its last words.
+    pub fn explain(&mut self, error: &io::Error) -> io::Error {
+        let status = match self.child.try_wait() {
+            Ok(Some(status)) => format!("; it ended with {status}"),
+            Ok(None) | Err(_) => String::new(),
+        };
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let words = match &lines[lines.len().saturating_sub(3)..] {
+            [] => String::new(),
+            last => format!("; its last words: {}", last.join(" / ")),
+        };
+        io::Error::other(format!("{error}{status}{words}"))
     }
 
     /// CPU taken so far.
