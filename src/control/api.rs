@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use super::json::{self, Broadcast, JsonError, Publish};
+use super::json::{self, Broadcast, Publish};
 use super::{Control, PublishError, metrics};
 use crate::channel::ChannelName;
 use crate::publication::{Kind, Position};
@@ -167,12 +167,9 @@ fn parse<T: serde::de::DeserializeOwned>(
     control: &Control,
     body: &Bytes,
 ) -> Result<(T, Bytes), Response> {
-    let (parameters, data) = json::parse(body).map_err(|error| match error {
-        JsonError::Malformed(_) | JsonError::NoData => {
-            let message = format!("bad request: {error}");
-            let body = error_json(BAD_REQUEST, &message);
-            (StatusCode::BAD_REQUEST, json_response(body)).into_response()
-        }
+    let (parameters, data) = json::parse(body).map_err(|error| {
+        let body = error_json(BAD_REQUEST, &format!("bad request: {error}"));
+        (StatusCode::BAD_REQUEST, json_response(body)).into_response()
     })?;
     if data.len() > control.message_bytes_max {
         return Err(too_large(control));

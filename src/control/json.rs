@@ -14,6 +14,9 @@ pub enum JsonError {
     /// Not JSON, or not of the method's shape.
     #[error("{0}")]
     Malformed(String),
+    /// More than one `data`.
+    #[error("the member \"data\" is there twice")]
+    TwoData,
     /// No `data`.
     #[error("the member \"data\" is missing: it is what subscribers receive, any JSON value")]
     NoData,
@@ -38,7 +41,7 @@ pub struct Broadcast {
 /// # Errors
 /// [`JsonError`].
 pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<(T, Bytes), JsonError> {
-    let data = member(body, "data");
+    let data = member(body, "data")?;
     // simd-json writes into its input, and needs not look at what is delivered as it is.
     let mut envelope = body.to_vec();
     if let Some(data) = &data {
@@ -67,31 +70,38 @@ fn check(text: &[u8]) -> Result<(), JsonError> {
 
 /// Where the value of an object's member stands, without the spaces around it. The text need not
 /// be valid: what is found in an invalid one is anything.
-fn member(text: &[u8], name: &str) -> Option<Range<usize>> {
+fn member(text: &[u8], name: &str) -> Result<Option<Range<usize>>, JsonError> {
+    let mut found = None;
     let mut at = skip_spaces(text, 0);
-    if text.get(at) != Some(&b'{') {
+    // The opening brace first, then the comma before each further member.
+    let mut before = b'{';
+    while text.get(at) == Some(&before) {
+        before = b',';
+        let key_start = skip_spaces(text, at + 1);
+        let Some((key, value)) = next_member(text, key_start) else {
+            break;
+        };
+        at = skip_spaces(text, value.end);
+        if text[key] == *name.as_bytes() && found.replace(value).is_some() {
+            return Err(JsonError::TwoData);
+        }
+    }
+    Ok(found)
+}
+
+/// The key, without its quotes, and the value of the member that begins here.
+fn next_member(text: &[u8], from: usize) -> Option<(Range<usize>, Range<usize>)> {
+    if text.get(from) != Some(&b'"') {
         return None;
     }
-    at = skip_spaces(text, at + 1);
-    while text.get(at) == Some(&b'"') {
-        let key_end = skip_string(text, at)?;
-        let key = &text[at + 1..key_end - 1];
-        at = skip_spaces(text, key_end);
-        if text.get(at) != Some(&b':') {
-            return None;
-        }
-        at = skip_spaces(text, at + 1);
-        let value_end = skip_value(text, at)?;
-        if key == name.as_bytes() {
-            return Some(at..value_end);
-        }
-        at = skip_spaces(text, value_end);
-        if text.get(at) != Some(&b',') {
-            return None;
-        }
-        at = skip_spaces(text, at + 1);
+    let key_end = skip_string(text, from)?;
+    let colon = skip_spaces(text, key_end);
+    if text.get(colon) != Some(&b':') {
+        return None;
     }
-    None
+    let value_start = skip_spaces(text, colon + 1);
+    let value_end = skip_value(text, value_start)?;
+    Some((from + 1..key_end - 1, value_start..value_end))
 }
 
 /// The end of the value that begins here: of the string, of what brackets enclose, or of the

@@ -156,7 +156,7 @@ impl Shard {
     /// The next delivery for a peer; ask only when there is room for it.
     pub fn poll_delivery(&mut self, peer: usize) -> Option<Delivery> {
         let delivery = self.post.take_delivery(peer)?;
-        if delivery == Delivery::DrainBegun {
+        if matches!(delivery, Delivery::DrainBegun) {
             self.drain_letters -= 1;
         }
         Some(delivery)
