@@ -6,12 +6,15 @@ use std::process::ExitCode;
 
 use pushring::cli;
 use pushring::config::Config;
+use pushring::reactor::sys;
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // First of all, while nearly nothing has been allocated. Refused, it costs memory only.
+    let _ = sys::keep_pages_small();
     cli::main(std::env::args_os(), serve)
 }
 

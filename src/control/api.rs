@@ -96,7 +96,7 @@ async fn publish(
     };
     let (parameters, data) = match parse::<Publish>(&control, &body) {
         Ok(call) => call,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     json_response(publish_one(&control, &parameters.channel, &data).await)
 }
@@ -112,7 +112,7 @@ async fn broadcast(
     };
     let (parameters, data) = match parse::<Broadcast>(&control, &body) {
         Ok(call) => call,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let mut responses = Vec::with_capacity(parameters.channels.len());
     for channel in &parameters.channels {
@@ -166,13 +166,13 @@ async fn publish_one(control: &Control, name: &str, data: &Bytes) -> String {
 fn parse<T: serde::de::DeserializeOwned>(
     control: &Control,
     body: &Bytes,
-) -> Result<(T, Bytes), Response> {
+) -> Result<(T, Bytes), Box<Response>> {
     let (parameters, data) = json::parse(body).map_err(|error| {
         let body = error_json(BAD_REQUEST, &format!("bad request: {error}"));
-        (StatusCode::BAD_REQUEST, json_response(body)).into_response()
+        Box::new((StatusCode::BAD_REQUEST, json_response(body)).into_response())
     })?;
     if data.len() > control.message_bytes_max {
-        return Err(too_large(control));
+        return Err(Box::new(too_large(control)));
     }
     Ok((parameters, data))
 }

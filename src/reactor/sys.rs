@@ -75,6 +75,20 @@ pub fn pin_to(core: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps the kernel from backing the process's memory with pages of 2 MiB.
+///
+/// The allocator asks for them where it can. A server of very many small entries then occupies
+/// two to three times the memory it uses, and gains nothing measurable: its time goes into the
+/// kernel's sockets.
+pub fn keep_pages_small() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// The soft and the hard limit of a resource (`libc::RLIMIT_…`).
 pub fn limit(resource: libc::__rlimit_resource_t) -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit {
