@@ -134,7 +134,7 @@ settings_table! {
     /// How a shard sends one buffer to many sockets. For measuring and tuning.
     fanout: Fanout {
         /// Sends that are handed to the kernel with one io_uring_enter of the send ring.
-        scatter_entries: u32 = 256, 16..=4_096 "sends an io_uring_enter";
+        scatter_entries: u32 = 1_024, 16..=4_096 "sends an io_uring_enter";
 
         /// Sends in one turn of the shard's loop before it looks at sockets, timers and mailboxes again.
         sends_per_turn_max: usize = 4_096, 16..=1_048_576 "sends a turn";
