@@ -140,7 +140,7 @@ settings_table! {
         sends_per_turn_max: usize = 4_096, 16..=1_048_576 "sends a turn";
 
         /// Bytes that one lane may hold unsent; beyond it those who publish to its channel are made to wait.
-        lane_bytes_max: usize = 1_048_576, 4_096..=1_073_741_824 "bytes a lane";
+        lane_bytes_max: usize = 262_144, 4_096..=1_073_741_824 "bytes a lane";
 
         /// The scratch buffer into which a shard receives, and so the most that it takes from one socket at a time.
         recv_bytes: usize = 65_536, 4_096..=1_048_576 "bytes a shard";

@@ -38,6 +38,8 @@ pub struct Wheel {
     /// All ticks up to here have been handed out.
     current: Tick,
     len: usize,
+    /// No bucket before this tick has anything in it; asked for in every turn.
+    earliest: Option<Tick>,
 }
 
 impl Default for Wheel {
@@ -46,6 +48,7 @@ impl Default for Wheel {
             buckets: vec![Vec::new(); BUCKETS],
             current: Tick(0),
             len: 0,
+            earliest: None,
         }
     }
 }
@@ -57,6 +60,11 @@ impl Wheel {
         let tick = tick.max(Tick(self.current.0 + 1));
         self.buckets[tick.0 as usize % BUCKETS].push((tick.0, slot));
         self.len += 1;
+        let comes_up = Tick(self.current.0 + 1 + (tick.0 - self.current.0 - 1) % BUCKETS as u32);
+        self.earliest = Some(
+            self.earliest
+                .map_or(comes_up, |earliest| earliest.min(comes_up)),
+        );
         tick
     }
 
@@ -64,7 +72,7 @@ impl Wheel {
     pub fn advance(&mut self, now: Tick, due: &mut Vec<(Tick, u32)>) {
         let from = self.current.0 + 1;
         self.current = self.current.max(now);
-        if self.len == 0 || now.0 < from {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
             return;
         }
         // After a pause longer than a turn of the wheel every bucket has come up once.
@@ -84,10 +92,15 @@ impl Wheel {
                 *bucket = Vec::new();
             }
         }
+        self.earliest = self.find_earliest();
     }
 
     /// The earliest tick at which something may be due; `None` when nothing is scheduled.
     pub fn next(&self) -> Option<Tick> {
+        self.earliest
+    }
+
+    fn find_earliest(&self) -> Option<Tick> {
         if self.len == 0 {
             return None;
         }
@@ -124,6 +137,7 @@ mod tests {
                 expected.sort_unstable();
                 prop_assert_eq!(due, expected);
                 prop_assert_eq!(wheel.len, waiting.len());
+                prop_assert_eq!(wheel.next().is_none(), waiting.is_empty());
                 if let Some(next) = wheel.next() {
                     prop_assert!(next.0 > now && waiting.iter().all(|w| w.0 >= next.0 || w.0 > now + BUCKETS as u32));
                 }
