@@ -206,9 +206,13 @@ impl Shard {
         true
     }
 
-    /// Whether there is something to be sent without anything new arriving.
+    /// Whether another turn would get something done without anything new arriving.
     pub fn has_work(&self) -> bool {
-        self.outbox.has_work() || self.fanout.is_dirty() || !self.effects.is_empty()
+        self.outbox.has_work()
+            || self.fanout.is_dirty()
+            || !self.effects.is_empty()
+            // Posting the mail may have made the room that they wait for.
+            || (!self.paused.is_empty() && !self.is_congested())
     }
 
     /// Whether a drain has ended and nothing is left.
