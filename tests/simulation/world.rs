@@ -151,6 +151,9 @@ impl World {
         if mail > 0 {
             return Some(format!("{mail} letters in mailboxes"));
         }
+        if let Some(shard) = self.shards.iter().position(|s| s.residue().mail > 0) {
+            return Some(format!("shard {shard} has mail to post"));
+        }
         if let Some(shard) = self.shards.iter().position(Shard::has_work) {
             return Some(format!("shard {shard} has work"));
         }
