@@ -149,10 +149,7 @@ impl Reactor {
             self.shard.begin_turn();
             self.attend(now_ms);
             self.take_mail(now_ms);
-            if self
-                .next_timeout_ms(now_ms)
-                .is_some_and(|due| due <= now_ms)
-            {
+            if self.next_timeout_ms().is_some_and(|due| due <= now_ms) {
                 self.acceptor.resume(now_ms);
                 self.shard.handle_timeout(now_ms);
             }
@@ -165,7 +162,7 @@ impl Reactor {
                 self.say_drained().await;
                 return;
             }
-            self.wait(now_ms).await;
+            self.wait().await;
         }
     }
 
@@ -330,12 +327,12 @@ impl Reactor {
 
     /// Lets the thread park, without which nothing that was armed reaches the kernel; sleeps only
     /// when there is nothing to do.
-    async fn wait(&mut self, now_ms: u64) {
+    async fn wait(&mut self) {
         if !self.has_work() {
             self.mail.bell().fall_asleep();
             if !self.has_work() {
                 self.publish_metrics();
-                let due_ms = self.next_timeout_ms(now_ms);
+                let due_ms = self.next_timeout_ms();
                 match due_ms {
                     None => ready::wait().await,
                     Some(due_ms) => {
@@ -369,8 +366,8 @@ impl Reactor {
         })
     }
 
-    fn next_timeout_ms(&self, now_ms: u64) -> Option<u64> {
-        let shard = self.shard.next_timeout_ms(now_ms);
+    fn next_timeout_ms(&self) -> Option<u64> {
+        let shard = self.shard.next_timeout_ms();
         let accept = self.acceptor.resumes_at_ms();
         [shard, accept].into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::ws::frame;
+use crate::ws::{frame, handshake};
 
 struct Chunk {
     /// Whole frames, shared with everyone else who gets them.
@@ -74,9 +74,13 @@ impl Backlog {
     }
 
     /// Drops everything but the rest of the frame that is half sent, queues the last words behind
-    /// it and takes nothing more. For WebSocket frames only.
+    /// it and takes nothing more. For a WebSocket only; the answer to its opening handshake, which
+    /// can stand nowhere but in front, stays whole.
     pub fn cut_to(&mut self, last_words: Bytes) {
-        let half_sent = self.chunks.pop_front().filter(|chunk| chunk.sent > 0);
+        let half_sent = self
+            .chunks
+            .pop_front()
+            .filter(|chunk| chunk.sent > 0 || answer_len(&chunk.bytes) > 0);
         self.chunks.clear();
         self.bytes = 0;
         if let Some(mut chunk) = half_sent {
@@ -91,9 +95,10 @@ impl Backlog {
     }
 }
 
-/// Where the frame ends that byte `sent` lies in; `sent` itself when it lies between frames.
+/// Where the frame ends that byte `sent` lies in; `sent` itself when it lies between frames. The
+/// answer to the opening handshake counts as a frame that has been begun.
 fn frame_end(frames: &[u8], sent: usize) -> usize {
-    let mut end = 0;
+    let mut end = answer_len(frames);
     while end < sent {
         match frame::server_frame_len(&frames[end..]) {
             Some(len) => end += len,
@@ -101,6 +106,16 @@ fn frame_end(frames: &[u8], sent: usize) -> usize {
         }
     }
     end.min(frames.len())
+}
+
+/// Bytes of the answer to the opening handshake that stands in front, 0 for none. No frame of the
+/// server's begins as it does: `H` would be an unfinished one with a reserved bit.
+fn answer_len(bytes: &[u8]) -> usize {
+    if bytes.starts_with(b"HTTP/") {
+        handshake::head_end(bytes, 0).unwrap_or(bytes.len())
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +165,24 @@ mod tests {
             backlog.cut_to(Bytes::from_static(b"BYE"));
             backlog.push(frames(&[b"too late"]), 0);
             let end = *borders.iter().find(|&&b| b >= sent).unwrap();
+            let expected = [&all[sent..end], b"BYE"].concat();
+            assert_eq!(drain(&mut backlog), expected, "{sent} bytes sent");
+        }
+    }
+
+    #[test]
+    fn cutting_keeps_the_answer_to_the_handshake_whole_whatever_was_sent() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+        let all = Bytes::from([&answer[..], &frames(&[b"pong"])].concat());
+        for sent in 0..all.len() {
+            let mut backlog = Backlog::new(0);
+            backlog.push(all.clone(), sent);
+            backlog.cut_to(Bytes::from_static(b"BYE"));
+            let end = if sent <= answer.len() {
+                answer.len()
+            } else {
+                all.len()
+            };
             let expected = [&all[sent..end], b"BYE"].concat();
             assert_eq!(drain(&mut backlog), expected, "{sent} bytes sent");
         }

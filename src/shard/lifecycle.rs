@@ -19,6 +19,9 @@ const REFUSALS_AT_ONCE: usize = 64;
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_S: u32 = 5;
 
+/// How often a drain closes the connections whose turn has come.
+const DRAIN_STEP_MS: u64 = 16;
+
 /// Whether the driver may accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -34,6 +37,8 @@ pub enum Admission {
 pub struct Drain {
     began_ms: u64,
     drain_ms: u64,
+    /// When the next connections are to be closed.
+    next_ms: u64,
     /// Connections there were at its beginning.
     total: usize,
     closed: usize,
@@ -208,6 +213,7 @@ impl Shard {
         self.drain = Some(Drain {
             began_ms: now_ms,
             drain_ms: drain_ms.max(1),
+            next_ms: now_ms,
             total: self.connections.table.len(),
             closed: 0,
             cursor: 0,
@@ -222,7 +228,7 @@ impl Shard {
 
     /// Closes as many connections as should have been by now.
     pub(super) fn go_on_draining(&mut self, now_ms: u64) {
-        if self.draining_peers + 1 < self.identity.shards {
+        if !self.all_drain() {
             return;
         }
         let Some(mut drain) = self.drain.take() else {
@@ -243,14 +249,22 @@ impl Shard {
             }
             drain.cursor += 1;
         }
+        drain.next_ms = now_ms + DRAIN_STEP_MS;
         self.drain = Some(drain);
     }
 
-    /// Whether connections remain to be told of the drain.
-    pub(super) fn is_draining(&self) -> bool {
+    /// When the next connections are to be told of the drain, while some remain.
+    pub(super) fn next_drain_ms(&self) -> Option<u64> {
         self.drain
             .as_ref()
-            .is_some_and(|d| (d.cursor as usize) < self.connections.table.capacity())
+            .filter(|d| (d.cursor as usize) < self.connections.table.capacity())
+            .filter(|_| self.all_drain())
+            .map(|d| d.next_ms)
+    }
+
+    /// Whether every other shard has begun to drain.
+    pub(super) fn all_drain(&self) -> bool {
+        self.draining_peers + 1 >= self.identity.shards
     }
 
     /// Says the last word to a connection and closes it when that is out. `false` when it was

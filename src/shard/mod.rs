@@ -219,7 +219,7 @@ impl Shard {
     pub fn is_drained(&self) -> bool {
         self.drain.is_some()
             && self.connections.table.is_empty()
-            && self.draining_peers + 1 >= self.identity.shards
+            && self.all_drain()
             && self.drain_letters == 0
     }
 

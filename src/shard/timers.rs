@@ -21,11 +21,13 @@ impl Shard {
     }
 
     /// When [`Shard::handle_timeout`] has something to do next.
-    pub fn next_timeout_ms(&self, now_ms: u64) -> Option<u64> {
+    pub fn next_timeout_ms(&self) -> Option<u64> {
         let wheel = self.wheel.next().map(Tick::start_ms);
         let forget = self.directory.next_forget_ms();
-        let drain = self.is_draining().then_some(now_ms + TICK_MS / 4);
-        [wheel, forget, drain].into_iter().flatten().min()
+        [wheel, forget, self.next_drain_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Puts a connection on the wheel.

@@ -206,7 +206,7 @@ impl World {
         self.attend(shard);
         self.take_mail(shard);
         if self.shards[shard]
-            .next_timeout_ms(self.now_ms)
+            .next_timeout_ms()
             .is_some_and(|due| due <= self.now_ms)
         {
             self.shards[shard].handle_timeout(self.now_ms);
