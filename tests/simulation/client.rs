@@ -1,151 +1,361 @@
-//! The far ends of the sockets: what clients send, and what they make of what they receive.
+//! The clients of a world: subscribers, publishers, and some that misbehave.
 
-use std::collections::VecDeque;
+use super::rng::Rng;
+use super::socket::Socket;
+use super::wire::{self, Incoming, Said};
+
+/// Bytes that a client's kernel takes before the shard has received them.
+const INBOUND_MAX: usize = 3_000;
 
 /// What a client is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Subscribes before anything is published, reads everything at once, never fails.
-    Witness,
     Subscriber,
-    Publisher,
-    /// Sends what no client may send.
-    Misbehaver,
+    /// Sends so many messages.
+    Publisher(u32),
+    Rogue(Mischief),
 }
 
-/// How a client takes what it is sent.
+/// How a client misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    HalfHead,
+    NoHttp,
+    UnknownPath,
+    Unmasked,
+    ReservedOpcode,
+    TooBig,
+    NotUtf8,
+    /// A frame that never becomes whole, then a reset.
+    HalfFrame,
+}
+
+pub const MISCHIEF: [Mischief; 8] = [
+    Mischief::HalfHead,
+    Mischief::NoHttp,
+    Mischief::UnknownPath,
+    Mischief::Unmasked,
+    Mischief::ReservedOpcode,
+    Mischief::TooBig,
+    Mischief::NotUtf8,
+    Mischief::HalfFrame,
+];
+
+/// How a client goes of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quit {
+    /// With a close frame.
+    Close,
+    /// By ending the connection without one.
+    End,
+    /// With a reset.
+    Reset,
+    /// Without a word: it neither reads nor writes any more.
+    Vanish,
+}
+
+/// How fast a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     Fast,
-    /// So many bytes a round at the most.
+    /// So many bytes a step.
     Slow(usize),
-    /// Not one more byte.
-    Stopped,
+    /// Not at all from one step to another.
+    Stops(usize, usize),
+}
+
+/// Where a client's connection stands, as the world knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Has not connected yet.
+    Away,
+    /// Waits to be accepted.
+    Waiting,
+    Connected,
+    /// The listener was closed when it came.
+    TurnedAway,
+    /// Has closed its own end.
+    Gone,
 }
 
 pub struct Client {
+    pub index: usize,
     pub role: Role,
     pub channel: usize,
+    pub shard: usize,
     pub pace: Pace,
-    /// Bytes on their way to the server.
-    pub to_server: VecDeque<u8>,
-    /// The client has closed its sending side behind these bytes.
-    pub finished: bool,
-    /// The connection has been reset.
-    pub reset: bool,
-    /// The server has closed its side and everything before that has been read.
-    pub ended: bool,
-    /// Status of the answer to the opening handshake.
+    /// One that nothing is done to and that does nothing: it sees every publication.
+    pub reference: bool,
+    pub connects_at: usize,
+    pub quits: Option<(usize, Quit)>,
+    pub place: Place,
+    pub socket: Socket,
+    /// Whether it has quit.
+    pub has_quit: Option<Quit>,
+    /// Publications of its channel before its subscription.
+    pub start: Option<u64>,
+    pub received: Vec<Vec<u8>>,
     pub status: Option<u16>,
-    pub messages: Vec<String>,
-    pub close_code: Option<u16>,
-    /// For publishers: how many messages have been written.
-    pub written: usize,
-    received: Vec<u8>,
+    /// The code of the server's close frame, 0 for none, and when it was read.
+    pub told: Option<(u16, u64)>,
+    /// The server's bytes have ended.
+    pub saw_end: bool,
+    /// What the server may not have sent.
+    pub fault: Option<String>,
+    /// Messages handed to its own kernel or about to be.
+    pub published: u32,
+    outgoing: Vec<u8>,
+    incoming: Incoming,
+    said_close: bool,
 }
 
 impl Client {
-    pub fn new(role: Role, channel: usize, pace: Pace) -> Self {
-        let path = match role {
-            Role::Publisher => format!("/pub/c{channel}"),
-            _ => format!("/sub/c{channel}"),
-        };
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
+    pub fn new(index: usize, role: Role, channel: usize, shard: usize, capacity: usize) -> Self {
         Self {
+            index,
             role,
             channel,
-            pace,
-            to_server: request.into_bytes().into(),
-            finished: false,
-            reset: false,
-            ended: false,
-            status: None,
-            messages: Vec::new(),
-            close_code: None,
-            written: 0,
+            shard,
+            pace: Pace::Fast,
+            reference: false,
+            connects_at: 0,
+            quits: None,
+            place: Place::Away,
+            socket: Socket::new(capacity),
+            has_quit: None,
+            start: None,
             received: Vec::new(),
+            status: None,
+            told: None,
+            saw_end: false,
+            fault: None,
+            published: 0,
+            outgoing: Vec::new(),
+            incoming: Incoming::default(),
+            said_close: false,
         }
     }
 
-    /// Whether it is connected as far as it knows, and has been told nothing else.
+    /// Prepares what it says first.
+    pub fn connect(&mut self, rng: &mut Rng) {
+        self.place = Place::Waiting;
+        let path = match self.role {
+            Role::Publisher(_) => format!("/pub/{}", channel_name(self.channel)),
+            _ => format!("/sub/{}", channel_name(self.channel)),
+        };
+        self.outgoing = wire::request(&path);
+        if let Role::Rogue(mischief) = self.role {
+            self.misbehave(mischief, rng);
+        }
+    }
+
+    /// One step of its life; whether anything happened.
+    pub fn step(&mut self, step: usize, now_ms: u64, calm: bool, rng: &mut Rng) -> bool {
+        if matches!(self.place, Place::Away | Place::TurnedAway | Place::Gone)
+            || self.has_quit == Some(Quit::Vanish)
+        {
+            return false;
+        }
+        if let Some((at, quit)) = self.quits
+            && at <= step
+            && self.has_quit.is_none()
+            && self.place == Place::Connected
+        {
+            self.quit(quit);
+            return true;
+        }
+        let read = self.read(step, now_ms, calm, rng);
+        let wrote = self.write(calm, rng);
+        read | wrote
+    }
+
+    /// Goes.
+    pub fn quit(&mut self, quit: Quit) {
+        self.has_quit = Some(quit);
+        match quit {
+            Quit::Close if self.status == Some(101) => self.say_close(),
+            Quit::Close | Quit::End => self.end(),
+            Quit::Reset => {
+                self.socket.reset();
+                self.place = Place::Gone;
+            }
+            Quit::Vanish => {}
+        }
+    }
+
+    /// Whether it is a WebSocket that nobody has begun to close.
     pub fn is_open(&self) -> bool {
-        !self.reset && !self.ended && !self.finished && self.close_code.is_none()
+        self.place == Place::Connected
+            && self.status == Some(101)
+            && self.told.is_none()
+            && self.has_quit.is_none()
+            && !self.saw_end
     }
 
-    /// Queues a masked frame.
-    pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
-        assert!(payload.len() < 126);
-        let key = [7, 77, 177, 254];
-        self.to_server.push_back(first);
-        self.to_server.push_back(0x80 | payload.len() as u8);
-        self.to_server.extend(key);
-        self.to_server
-            .extend(payload.iter().zip(key.iter().cycle()).map(|(b, k)| b ^ k));
+    /// Whether it has bytes that it would write.
+    pub fn is_writing(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 
-    /// Takes bytes from the server in; an error where they are not what a server may send.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.received.extend_from_slice(bytes);
-        if self.status.is_none() {
-            let text = String::from_utf8_lossy(&self.received).into_owned();
-            let Some(end) = text.find("\r\n\r\n") else {
-                return Ok(());
-            };
-            let status = text.get(9..12).and_then(|s| s.parse().ok());
-            self.status = Some(status.ok_or("no status in the answer")?);
-            self.received.drain(..end + 4);
+    fn read(&mut self, step: usize, now_ms: u64, calm: bool, rng: &mut Rng) -> bool {
+        let most = match self.pace {
+            _ if calm => usize::MAX,
+            Pace::Fast => usize::MAX,
+            Pace::Slow(bytes) => rng.within(0..=bytes),
+            Pace::Stops(from, to) if (from..to).contains(&step) => 0,
+            Pace::Stops(..) => usize::MAX,
+        };
+        let len = self.socket.outbound.len().min(most);
+        if len > 0 {
+            let bytes: Vec<u8> = self.socket.outbound.drain(..len).collect();
+            self.hear(&bytes, now_ms);
         }
-        if self.status != Some(101) {
-            return Ok(());
-        }
-        while let Some((opcode, payload)) = self.next_frame()? {
-            if self.close_code.is_some() {
-                return Err("a frame behind the close frame".into());
-            }
-            match opcode {
-                0x1 => self
-                    .messages
-                    .push(String::from_utf8(payload).map_err(|e| e.to_string())?),
-                0x8 => {
-                    self.close_code = Some(match payload[..] {
-                        [a, b, ..] => u16::from_be_bytes([a, b]),
-                        _ => 1005,
-                    });
+        let ended = self.socket.server_ended || self.socket.server_closed;
+        if ended && self.socket.outbound.is_empty() && !self.saw_end {
+            self.saw_end = true;
+            if self.status.is_none_or(|status| status == 101) && self.incoming.has_half() {
+                // A connection that is dropped may be dropped in the middle of a frame; one that
+                // has been told why may not.
+                if self.told.is_some() {
+                    self.fault = Some("bytes behind the close frame".to_owned());
                 }
-                0x9 if !self.finished => self.send_frame(0x8a, &payload),
-                0x9 | 0xa => {}
-                other => return Err(format!("opcode {other}")),
             }
+            self.end();
+            return true;
         }
-        Ok(())
+        len > 0
     }
 
-    fn next_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
-        let [first, second, ..] = self.received[..] else {
-            return Ok(None);
-        };
-        if first & 0xf0 != 0x80 || second & 0x80 != 0 {
-            return Err(format!(
-                "bytes {first:#x} {second:#x} begin no frame of a server"
-            ));
+    fn hear(&mut self, bytes: &[u8], now_ms: u64) {
+        let mut said = Vec::new();
+        if let Err(fault) = self.incoming.push(bytes, &mut said) {
+            self.fault.get_or_insert(fault);
         }
-        let (len, header) = match second {
-            126 => {
-                let Some(len) = self.received.get(2..4) else {
-                    return Ok(None);
-                };
-                (usize::from(u16::from_be_bytes([len[0], len[1]])), 4)
+        for one in said {
+            match one {
+                Said::Status(status) => self.status = Some(status),
+                Said::Data { text, payload } => {
+                    if text != (payload.first() == Some(&b't')) {
+                        self.fault = Some("text has become binary, or the reverse".to_owned());
+                    }
+                    self.received.push(payload);
+                }
+                Said::Ping(payload) => {
+                    let pong = wire::masked(wire::PONG, &payload, [1, 2, 3, 4]);
+                    self.outgoing.extend_from_slice(&pong);
+                }
+                Said::Pong => self.fault = Some("a pong that nobody asked for".to_owned()),
+                Said::Close(code) => {
+                    self.told = Some((code.unwrap_or(0), now_ms));
+                    self.say_close();
+                }
             }
-            127 => return Err("no message is that long".into()),
-            len => (usize::from(len), 2),
-        };
-        if self.received.len() < header + len {
-            return Ok(None);
         }
-        let frame: Vec<u8> = self.received.drain(..header + len).collect();
-        Ok(Some((first & 0xf, frame[header..].to_vec())))
     }
+
+    fn write(&mut self, calm: bool, rng: &mut Rng) -> bool {
+        let mut happened = false;
+        if let Role::Publisher(total) = self.role
+            && self.published < total
+            && self.has_quit.is_none()
+            && self.told.is_none()
+            && self.outgoing.len() < 600
+            // Some don't wait for the answer to their handshake.
+            && (self.status == Some(101) || self.index % 3 == 0)
+        {
+            for _ in 0..rng.within(1..=4).min((total - self.published) as usize) {
+                self.publish(rng);
+            }
+            happened = true;
+        }
+        if self.socket.server_closed || self.socket.client_ended {
+            self.outgoing.clear();
+            return happened;
+        }
+        let room = INBOUND_MAX.saturating_sub(self.socket.inbound.len());
+        let len = self.outgoing.len().min(room);
+        if len == 0 {
+            return happened;
+        }
+        // Cut anywhere: in the middle of the head, of a frame's header, of its payload.
+        let len = if calm { len } else { rng.within(0..=len) };
+        self.socket.inbound.extend(self.outgoing.drain(..len));
+        if self.said_close && self.outgoing.is_empty() && self.told.is_some() {
+            self.end();
+        }
+        true
+    }
+
+    fn publish(&mut self, rng: &mut Rng) {
+        let payload = payload(self.index, self.published, rng);
+        self.published += 1;
+        let opcode = if payload[0] == b't' {
+            wire::TEXT
+        } else {
+            wire::BINARY
+        };
+        let key = (rng.next() as u32).to_be_bytes();
+        self.outgoing
+            .extend_from_slice(&wire::masked(opcode, &payload, key));
+    }
+
+    fn say_close(&mut self) {
+        if !self.said_close {
+            self.said_close = true;
+            let close = wire::masked(wire::CLOSE, &1000u16.to_be_bytes(), [9, 8, 7, 6]);
+            self.outgoing.extend_from_slice(&close);
+        }
+    }
+
+    /// Closes its own end as soon as there is nothing to be written.
+    fn end(&mut self) {
+        self.socket.client_ended = true;
+        if self.saw_end {
+            self.place = Place::Gone;
+        }
+    }
+
+    fn misbehave(&mut self, mischief: Mischief, rng: &mut Rng) {
+        let extra = match mischief {
+            Mischief::HalfHead => {
+                self.outgoing.truncate(rng.within(1..=60));
+                return;
+            }
+            Mischief::NoHttp => {
+                self.outgoing = b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n".to_vec();
+                return;
+            }
+            Mischief::UnknownPath => {
+                self.outgoing = wire::request("/nowhere");
+                return;
+            }
+            Mischief::Unmasked => b"\x81\x02hi".to_vec(),
+            Mischief::ReservedOpcode => wire::masked(3, b"x", [0; 4]),
+            Mischief::TooBig => wire::masked(wire::BINARY, &[7; 5_000], [5; 4]),
+            Mischief::NotUtf8 => wire::masked(wire::TEXT, b"\xff\xfe", [1; 4]),
+            Mischief::HalfFrame => wire::masked(wire::BINARY, &[1; 300], [1; 4])[..90].to_vec(),
+        };
+        self.outgoing.extend_from_slice(&extra);
+    }
+}
+
+/// The name of a world's channel.
+pub fn channel_name(index: usize) -> String {
+    format!("news.{index}")
+}
+
+/// A publication that says whose it is and the how manieth.
+pub fn payload(publisher: usize, number: u32, rng: &mut Rng) -> Vec<u8> {
+    let kind = rng.pick(&["t", "b"]);
+    let padding = rng.pick(&[0, 3, 40, 130, 400, 1_500]);
+    let mut payload = format!("{kind}:{publisher}:{number}:").into_bytes();
+    payload.resize(payload.len() + padding, b'.');
+    payload
+}
+
+/// Publisher and number of a publication.
+pub fn parse_payload(payload: &[u8]) -> Option<(usize, u32)> {
+    let text = std::str::from_utf8(payload).ok()?;
+    let mut parts = text.split(':').skip(1);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

@@ -1,11 +1,16 @@
-//! A small generator of random numbers: the same seed, the same world.
+//! A small seeded generator (splitmix64): the same seed makes the same world on every machine.
 
-/// SplitMix64: every seed is a good one.
+use std::ops::RangeInclusive;
+
+/// Draws everything that is left to chance in a world.
 pub struct Rng(u64);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        // Neighbouring seeds must not give neighbouring worlds.
+        let mut rng = Self(seed ^ 0x5eed_0fa1_15ee_d000);
+        rng.next();
+        rng
     }
 
     pub fn next(&mut self) -> u64 {
@@ -16,13 +21,27 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+    /// A number below `n`, which is not 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
     }
 
-    /// True in so many of a hundred cases.
-    pub fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
+    pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
+        range.start() + self.below(range.end() - range.start() + 1)
+    }
+
+    /// Whether something happens that does so `permille` times in a thousand.
+    pub fn chance(&mut self, permille: usize) -> bool {
+        permille > 0 && self.below(1_000) < permille
+    }
+
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+        for i in (1..all.len()).rev() {
+            all.swap(i, self.below(i + 1));
+        }
     }
 }

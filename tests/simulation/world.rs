@@ -1,462 +1,381 @@
-//! Shards, the mailboxes between them and the sockets they serve, all made of plain values.
-//!
-//! [`World::turn`] does what the reactor does, with faults: the kernel takes a part of a send,
-//! nothing of it, or reports a dead peer; readiness comes late and in any order; mailboxes are
-//! small and taken from in small portions; a flush is cut short.
+//! A world: shards, mailboxes, clients, a clock and a control thread, all drawn from one seed.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use pushring::config::Config;
+use bytes::Bytes;
+use pushring::channel::{ChannelName, ChannelsFull};
+use pushring::publication::{Kind, Position};
 use pushring::session::Settings;
-use pushring::shard::mail::{Delivery, Request};
-use pushring::shard::{Admission, Batch, ConnectionId, Effect, Exception, Identity, Shard};
+use pushring::shard::mail::{Delivery, Request, Ticket};
+use pushring::shard::{Identity, Residue, Shard};
 
-use super::client::{Client, Pace, Role};
+use super::client::{self, Client, MISCHIEF, Pace, Quit, Role};
+use super::driver::{Context, Driver};
+use super::mail::Mail;
+use super::plan::Plan;
 use super::rng::Rng;
 
-const ECONNRESET: i32 = -104;
-const EAGAIN: i32 = -11;
+/// Steps after which a world that still finds no rest is called restless.
+const RESTLESS: usize = 6_000;
 
-/// Probabilities in percent, drawn for each seed.
-#[derive(Clone, Copy, Debug)]
-pub struct Faults {
-    pub short_send: usize,
-    pub late_readiness: usize,
-    pub cut_flush: usize,
-    pub idle_shard: usize,
-}
-
-impl Faults {
-    pub const NONE: Self = Self {
-        short_send: 0,
-        late_readiness: 0,
-        cut_flush: 0,
-        idle_shard: 0,
-    };
-}
-
-/// What a driver might get wrong; the checks must notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    None,
-    LoseDelivery,
-    DoubleDelivery,
-    HideShortSend,
-    ForgetClose,
-}
-
-struct Socket {
-    id: ConnectionId,
-    client: usize,
-    /// Bytes the kernel has taken and the client has not.
-    sent: VecDeque<u8>,
-    send_buffer: usize,
-    read_armed: bool,
-    write_armed: bool,
-    /// The server has closed its side, or all of it.
-    finished: bool,
+/// What the control thread has published: channel, payload, and the answers it got.
+pub struct Call {
+    pub channel: usize,
+    pub payload: Vec<u8>,
+    pub answers: Vec<Result<Position, ChannelsFull>>,
 }
 
 pub struct World {
+    pub plan: Plan,
     pub rng: Rng,
     pub now_ms: u64,
-    pub shards: Vec<Shard>,
+    pub step: usize,
+    pub drivers: Vec<Driver>,
+    pub mail: Mail,
     pub clients: Vec<Client>,
-    pub faults: Faults,
-    pub sabotage: Sabotage,
-    /// Answers to the control thread's publishes: call, offset.
-    pub answers: Vec<(u64, u64)>,
-    pub seed: u64,
-    sockets: Vec<BTreeMap<u32, Socket>>,
-    connecting: Vec<VecDeque<usize>>,
-    /// `[from][to]`, the control thread last.
-    requests: Vec<Vec<VecDeque<Request>>>,
-    deliveries: Vec<Vec<VecDeque<Delivery>>>,
-    mailbox_entries: usize,
+    pub numbered: Vec<u64>,
+    pub owners: Vec<usize>,
+    pub calls: Vec<Call>,
+    /// The clock has jumped, so that anybody may be taken for silent or late.
+    pub jumped: bool,
+    pub sabotaged: u64,
+    calm: bool,
+    draining: bool,
+    control_outgoing: VecDeque<(usize, Request)>,
 }
 
 impl World {
-    pub fn new(seed: u64, shards: usize, config: Config, faults: Faults) -> Self {
-        let settings = Arc::new(Settings::new(&config).expect("the default origins"));
-        let config = Arc::new(config);
-        let peers = shards + 1;
-        Self {
-            rng: Rng::new(seed),
-            now_ms: 0,
-            shards: (0..shards)
-                .map(|shard| {
-                    let identity = Identity {
-                        shard,
-                        shards,
-                        hash_seed: seed,
-                        first_epoch: 1,
-                    };
-                    Shard::new(identity, config.clone(), settings.clone())
-                })
-                .collect(),
-            clients: Vec::new(),
-            faults,
-            sabotage: Sabotage::None,
-            answers: Vec::new(),
-            seed,
-            sockets: (0..shards).map(|_| BTreeMap::new()).collect(),
-            connecting: (0..shards).map(|_| VecDeque::new()).collect(),
-            requests: vec![vec![VecDeque::new(); peers]; peers],
-            deliveries: vec![vec![VecDeque::new(); peers]; peers],
-            mailbox_entries: config.mailbox.entries,
+    pub fn new(plan: Plan, mut rng: Rng) -> Result<Self, String> {
+        let sessions = Arc::new(Settings::new(&plan.config).map_err(|e| e.to_string())?);
+        let hash_seed = rng.next();
+        let hasher = foldhash::quality::FixedState::with_seed(hash_seed);
+        let drivers = (0..plan.shards)
+            .map(|shard| {
+                let identity = Identity {
+                    shard,
+                    shards: plan.shards,
+                    hash_seed,
+                    first_epoch: (shard as u64) << 32,
+                };
+                let shard_of = Shard::new(identity, plan.config.clone(), sessions.clone());
+                Driver::new(shard_of, shard)
+            })
+            .collect();
+        let owners = (0..plan.channels)
+            .map(|i| name(i).map(|name| name.owner(&hasher, plan.shards)))
+            .collect::<Result<_, _>>()?;
+        let clients = draw_clients(&plan, &mut rng);
+        Ok(Self {
+            now_ms: rng.within(1..=1_000_000) as u64,
+            step: 0,
+            drivers,
+            mail: Mail::new(plan.shards, plan.sabotage),
+            clients,
+            numbered: vec![0; plan.channels],
+            owners,
+            calls: Vec::new(),
+            jumped: false,
+            sabotaged: 0,
+            calm: true,
+            draining: false,
+            control_outgoing: VecDeque::new(),
+            plan,
+            rng,
+        })
+    }
+
+    /// One subscriber of each channel comes before everything else.
+    pub fn seat_references(&mut self) -> Result<(), String> {
+        self.settle("while the first subscribers came")
+    }
+
+    /// Clients come, publish, are slow and go; everything that can go wrong does.
+    pub fn run_traffic(&mut self) {
+        self.calm = false;
+        let drain_at = self.plan.steps * 3 / 4;
+        for step in 1..=self.plan.steps {
+            self.step = step;
+            if let Some(drain_ms) = self.plan.drain_ms
+                && step == drain_at
+            {
+                self.drain(drain_ms);
+            }
+            self.now_ms += self.rng.below(4) as u64;
+            if !self.draining && self.rng.chance(self.plan.clock_jump) {
+                self.now_ms += self.rng.within(100..=40_000) as u64;
+                self.jumped = true;
+            }
+            if !self.draining && self.rng.chance(self.plan.control_publishes) {
+                self.publish_by_control();
+            }
+            self.advance();
         }
     }
 
-    /// A client begins to connect to any shard.
-    pub fn connect(&mut self, client: Client) -> usize {
-        self.clients.push(client);
-        let shard = self.rng.below(self.shards.len());
-        self.connecting[shard].push_back(self.clients.len() - 1);
-        self.clients.len() - 1
+    /// Nothing goes wrong any more: everybody reads, until nothing is left to be done.
+    pub fn quiesce(&mut self) -> Result<(), String> {
+        self.calm = true;
+        self.step = self.plan.steps + 1;
+        self.settle("after the traffic")
     }
 
-    /// The control thread sends a request; `false` where its mailbox is full.
-    pub fn request(&mut self, to: usize, request: Request) -> bool {
-        let control = self.shards.len();
-        let queue = &mut self.requests[control][to];
-        if queue.len() >= self.mailbox_entries {
-            return false;
+    /// A drain goes on until its time is over.
+    pub fn finish_drain(&mut self) -> Result<(), String> {
+        let end_ms = self.now_ms + self.plan.drain_ms.unwrap_or(0) + 500;
+        while self.now_ms < end_ms {
+            self.now_ms += 4;
+            self.advance();
         }
-        queue.push_back(request);
-        true
+        self.settle("after the drain")
     }
 
-    /// Sockets that are open by the world's account.
-    pub fn open_sockets(&self) -> usize {
-        self.sockets.iter().map(BTreeMap::len).sum::<usize>()
-            + self.connecting.iter().map(VecDeque::len).sum::<usize>()
+    /// Everybody goes, each in another way.
+    pub fn leave_all(&mut self) -> Result<(), String> {
+        for client in &mut self.clients {
+            if client.place == client::Place::Connected && client.has_quit.is_none() {
+                // In the middle of a frame nobody can say goodbye.
+                let quit = match client.role {
+                    Role::Rogue(_) => self.rng.pick(&[Quit::End, Quit::Reset]),
+                    _ => self
+                        .rng
+                        .pick(&[Quit::Close, Quit::Close, Quit::End, Quit::Reset]),
+                };
+                client.quit(quit);
+            }
+        }
+        self.settle("after all had left")
     }
 
-    /// What will still happen without the clock or a client; `None` when nothing will.
-    pub fn unrest(&self) -> Option<String> {
-        let mail = self
-            .requests
-            .iter()
-            .flatten()
-            .map(VecDeque::len)
-            .sum::<usize>()
-            + self
-                .deliveries
+    /// Lets time pass until the shards have forgotten everybody.
+    pub fn forget_all(&mut self) -> Result<(), String> {
+        for _ in 0..400 {
+            let due = self
+                .drivers
                 .iter()
-                .flatten()
-                .map(VecDeque::len)
-                .sum::<usize>();
-        if mail > 0 {
-            return Some(format!("{mail} letters in mailboxes"));
+                .filter_map(|d| d.next_timeout_ms())
+                .min();
+            let clean = self.drivers.iter().all(|d| {
+                d.shard.residue() == Residue::default()
+                    && d.sockets() == 0
+                    && d.shard.counters().channels == 0
+            });
+            if clean && self.mail.is_empty() {
+                return Ok(());
+            }
+            let Some(due) = due else { break };
+            self.now_ms = self.now_ms.max(due);
+            self.settle("while time passed")?;
         }
-        if let Some(shard) = self.shards.iter().position(|s| s.residue().mail > 0) {
-            return Some(format!("shard {shard} has mail to post"));
-        }
-        if let Some(shard) = self.shards.iter().position(Shard::has_work) {
-            return Some(format!("shard {shard} has work"));
-        }
-        if self.connecting.iter().any(|queue| !queue.is_empty()) {
-            return Some("clients connecting".into());
-        }
-        self.sockets
+        let left: Vec<_> = self
+            .drivers
             .iter()
-            .flat_map(BTreeMap::values)
-            .find_map(|socket| self.unrest_of(socket))
+            .map(|d| (d.shard.residue(), d.sockets(), d.shard.counters().channels))
+            .collect();
+        Err(format!("something is left when nobody is: {left:?}"))
     }
 
-    fn unrest_of(&self, socket: &Socket) -> Option<String> {
-        let client = &self.clients[socket.client];
-        let readable = !client.to_server.is_empty() || client.finished || client.reset;
-        let takes = client.pace != Pace::Stopped;
-        let what = if socket.read_armed && readable {
-            "can be read"
-        } else if takes && !socket.sent.is_empty() {
-            "has bytes for its client"
-        } else if takes && socket.write_armed {
-            "can be written"
-        } else if takes && socket.finished {
-            "is finished"
+    fn drain(&mut self, drain_ms: u64) {
+        self.draining = true;
+        for shard in 0..self.plan.shards {
+            self.control_outgoing
+                .push_back((shard, Request::Drain { drain_ms }));
+        }
+    }
+
+    fn publish_by_control(&mut self) {
+        let channel = self.rng.below(self.plan.channels);
+        let publisher = CONTROL + channel;
+        let number = self.calls.iter().filter(|c| c.channel == channel).count() as u32;
+        let payload = client::payload(publisher, number, &mut self.rng);
+        let kind = if payload[0] == b't' {
+            Kind::Text
         } else {
-            return None;
+            Kind::Binary
         };
-        Some(format!(
-            "the socket of client {} ({:?}, {:?}) {what}",
-            socket.client, client.role, client.pace
-        ))
+        let Ok(name) = name(channel) else { return };
+        let request = Request::Publish {
+            channel: name,
+            kind,
+            payload: Bytes::from(payload.clone()),
+            ticket: Some(Ticket {
+                asker: self.calls.len() as u64,
+                subscription: 0,
+            }),
+        };
+        self.control_outgoing
+            .push_back((self.owners[channel], request));
+        self.calls.push(Call {
+            channel,
+            payload,
+            answers: Vec::new(),
+        });
     }
 
-    /// Every shard has a turn, in any order, and every client reads.
-    pub fn round(&mut self) -> Result<(), String> {
-        let first = self.rng.below(self.shards.len());
-        for step in 0..self.shards.len() {
-            let shard = (first + step) % self.shards.len();
-            if !self.rng.percent(self.faults.idle_shard) {
-                self.turn(shard)?;
+    /// Until nothing has happened for some steps.
+    fn settle(&mut self, when: &str) -> Result<(), String> {
+        let mut quiet = 0;
+        for _ in 0..RESTLESS {
+            self.now_ms += 1;
+            quiet = if self.advance() { 0 } else { quiet + 1 };
+            let waiting = self.drivers.iter().any(|d| !d.arrivals.is_empty());
+            if quiet >= 3 && !waiting {
+                return self.find_stuck(when);
             }
         }
-        self.take_answers();
-        self.clients_read()
+        Err(format!("the world finds no rest {when}"))
     }
 
-    fn turn(&mut self, shard: usize) -> Result<(), String> {
-        self.shards[shard].begin_turn();
-        self.accept(shard);
-        self.attend(shard);
-        self.take_mail(shard);
-        if self.shards[shard]
-            .next_timeout_ms()
-            .is_some_and(|due| due <= self.now_ms)
-        {
-            self.shards[shard].handle_timeout(self.now_ms);
+    /// Nothing happens any more; so nothing may be left that should.
+    fn find_stuck(&self, when: &str) -> Result<(), String> {
+        if !self.mail.is_empty() || !self.control_outgoing.is_empty() {
+            return Err(format!("mail lies about and nobody takes it {when}"));
         }
-        self.flush(shard)?;
-        self.shards[shard].end_turn();
-        self.apply_effects(shard)?;
-        self.post_mail(shard);
+        for driver in &self.drivers {
+            if driver.shard.residue().mail != 0 {
+                return Err(format!("mail waits for a mailbox with room {when}"));
+            }
+            if driver.shard.residue().pending_bytes != 0 {
+                return Err(format!("a lane is not flushed {when}"));
+            }
+            for index in driver.clients() {
+                let client = &self.clients[index];
+                let reads = client.has_quit != Some(Quit::Vanish);
+                if reads && !client.socket.inbound.is_empty() {
+                    return Err(format!("bytes of client {index} are not received {when}"));
+                }
+                if reads && client.is_writing() {
+                    return Err(format!("client {index} cannot write {when}"));
+                }
+            }
+        }
         Ok(())
     }
 
-    fn accept(&mut self, shard: usize) {
-        while let Some(&client) = self.connecting[shard].front() {
-            match self.shards[shard].may_accept(self.now_ms) {
-                Admission::Now => {}
-                Admission::After(_) => return,
-                Admission::Never => {
-                    for client in self.connecting[shard].drain(..) {
-                        self.clients[client].reset = true;
-                    }
-                    return;
-                }
-            }
-            self.connecting[shard].pop_front();
-            let id = self.shards[shard].handle_accept(self.now_ms, IpAddr::V4(Ipv4Addr::LOCALHOST));
-            let send_buffer = match self.clients[client].role {
-                Role::Witness => usize::MAX,
-                _ => 1 + self.rng.below(3_000),
+    /// One step of everything; whether anything happened.
+    fn advance(&mut self) -> bool {
+        let mut happened = self.step_clients();
+        happened |= self.step_control();
+        let mut order: Vec<usize> = (0..self.drivers.len()).collect();
+        self.rng.shuffle(&mut order);
+        for index in order {
+            let mut ctx = Context {
+                now_ms: self.now_ms,
+                rng: &mut self.rng,
+                plan: &self.plan,
+                mail: &mut self.mail,
+                clients: &mut self.clients,
+                numbered: &mut self.numbered,
+                owners: &self.owners,
+                calm: self.calm,
+                sabotaged: &mut self.sabotaged,
             };
-            let socket = Socket {
-                id,
-                client,
-                sent: VecDeque::new(),
-                send_buffer,
-                read_armed: true,
-                write_armed: false,
-                finished: false,
-            };
-            let old = self.sockets[shard].insert(id.slot, socket);
-            assert!(
-                old.is_none(),
-                "a slot is used again while its socket is open"
-            );
+            self.drivers[index].poll_sockets(&mut ctx);
+            if self.calm || !ctx.rng.chance(ctx.plan.late_turn) {
+                happened |= self.drivers[index].turn(&mut ctx);
+            } else {
+                happened = true;
+            }
         }
+        happened
     }
 
-    fn attend(&mut self, shard: usize) {
-        let mut slots: Vec<u32> = self.sockets[shard].keys().copied().collect();
-        for i in (1..slots.len()).rev() {
-            slots.swap(i, self.rng.below(i + 1));
+    fn step_clients(&mut self) -> bool {
+        let mut happened = false;
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            if client.place == client::Place::Away && client.connects_at <= self.step {
+                client.connect(&mut self.rng);
+                let shard = client.shard;
+                self.drivers[shard].arrivals.push_back(index);
+                happened = true;
+            }
+            happened |= self.clients[index].step(self.step, self.now_ms, self.calm, &mut self.rng);
         }
-        for slot in slots {
-            let socket = self.sockets[shard].get_mut(&slot).expect("just listed");
-            let client = &mut self.clients[socket.client];
-            let witness = client.role == Role::Witness;
-            if !witness && self.rng.percent(self.faults.late_readiness) {
-                continue;
-            }
-            let id = socket.id;
-            if socket.write_armed && (socket.sent.len() < socket.send_buffer || client.reset) {
-                socket.write_armed = false;
-                self.shards[shard].handle_writable(id);
-            }
-            let readable = !client.to_server.is_empty() || client.finished || client.reset;
-            if !socket.read_armed || !readable {
-                continue;
-            }
-            socket.read_armed = false;
-            if !self.shards[shard].may_read(id) {
-                continue;
-            }
-            if client.reset || client.to_server.is_empty() {
-                self.shards[shard].handle_end(self.now_ms, id);
-                continue;
-            }
-            let most = client.to_server.len().min(1 + self.rng.below(700));
-            let mut input: Vec<u8> = client.to_server.drain(..most).collect();
-            self.shards[shard].handle_input(self.now_ms, id, &mut input);
-            socket.read_armed = true;
-        }
+        happened
     }
 
-    fn take_mail(&mut self, shard: usize) {
-        for from in 0..=self.shards.len() {
-            for _ in 0..self.rng.below(20) {
-                if !self.shards[shard].takes_deliveries() {
-                    break;
-                }
-                let Some(delivery) = self.deliveries[from][shard].pop_front() else {
-                    break;
-                };
-                self.shards[shard].handle_delivery(self.now_ms, delivery);
-            }
-            for _ in 0..self.rng.below(20) {
-                if !self.shards[shard].takes_requests_of(from) {
-                    break;
-                }
-                let Some(request) = self.requests[from][shard].pop_front() else {
-                    break;
-                };
-                self.shards[shard].handle_request(self.now_ms, from, request);
-            }
+    /// The control thread posts and takes its mail, when it is not busy with something else.
+    fn step_control(&mut self) -> bool {
+        if !self.calm && self.rng.chance(self.plan.control_rests) {
+            return true;
         }
-    }
-
-    fn flush(&mut self, shard: usize) -> Result<(), String> {
-        let mut batch = Batch::default();
-        while self.shards[shard].poll_batch(self.now_ms, &mut batch) {
-            let mut seen = HashSet::new();
-            let mut exceptions = Vec::new();
-            for (index, (slot, bytes)) in batch.iter().enumerate() {
-                if !seen.insert(slot) {
-                    return Err(format!("slot {slot} is twice in one batch"));
-                }
-                let socket = self.sockets[shard]
-                    .get_mut(&slot)
-                    .ok_or("a send to a socket that is closed")?;
-                if let Some(result) = send(socket, &self.clients, bytes, &mut self.rng, self.faults)
+        let control = self.plan.shards;
+        let entries = self.plan.config.mailbox.entries;
+        let mut happened = false;
+        for peer in 0..control {
+            while let Some(delivery) = self.mail.take_delivery(peer, control) {
+                happened = true;
+                if let Delivery::Published { ticket, result } = delivery
+                    && let Some(call) = self.calls.get_mut(ticket.asker as usize)
                 {
-                    if self.sabotage == Sabotage::HideShortSend && result > 0 {
-                        continue;
-                    }
-                    exceptions.push(Exception {
-                        send: index as u32,
-                        result,
-                    });
+                    call.answers.push(result);
                 }
             }
-            self.shards[shard].handle_scattered(self.now_ms, &batch, &exceptions);
-            if self.rng.percent(self.faults.cut_flush) {
-                break;
-            }
+            self.mail.ring_if_starved(control, peer);
         }
-        Ok(())
-    }
-
-    fn apply_effects(&mut self, shard: usize) -> Result<(), String> {
-        while let Some(effect) = self.shards[shard].poll_effect() {
-            let (Effect::Watch(id) | Effect::Read(id) | Effect::Finish(id) | Effect::Close(id)) =
-                effect;
-            let Some(socket) = self.sockets[shard].get_mut(&id.slot).filter(|s| s.id == id) else {
-                return Err(format!("{effect:?} for a socket that is closed"));
-            };
-            match effect {
-                Effect::Watch(_) => socket.write_armed = true,
-                Effect::Read(_) => socket.read_armed = true,
-                Effect::Finish(_) => socket.finished = true,
-                Effect::Close(_) if self.sabotage == Sabotage::ForgetClose => {}
-                Effect::Close(_) => {
-                    let socket = self.sockets[shard].remove(&id.slot).expect("just found");
-                    let client = &mut self.clients[socket.client];
-                    // What the kernel has taken still reaches a client that reads.
-                    if client.pace != Pace::Stopped && !client.reset {
-                        let rest: Vec<u8> = socket.sent.into_iter().collect();
-                        client.receive(&rest)?;
-                    }
-                    client.ended = true;
-                    self.shards[shard].handle_closed(id);
-                }
+        let mut blocked = vec![false; control];
+        for (peer, request) in std::mem::take(&mut self.control_outgoing) {
+            if blocked[peer] || !self.mail.has_room_for_request(control, peer, entries) {
+                blocked[peer] = true;
+                self.control_outgoing.push_back((peer, request));
+                continue;
             }
+            self.mail.send_request(control, peer, request);
+            self.mail.ring(peer);
+            happened = true;
         }
-        Ok(())
-    }
-
-    fn post_mail(&mut self, shard: usize) {
-        for peer in (0..=self.shards.len()).filter(|&peer| peer != shard) {
-            while self.requests[shard][peer].len() < self.mailbox_entries
-                && let Some(request) = self.shards[shard].poll_request(peer)
-            {
-                self.requests[shard][peer].push_back(request);
-            }
-            while self.deliveries[shard][peer].len() < self.mailbox_entries
-                && let Some(delivery) = self.shards[shard].poll_delivery(peer)
-            {
-                let publication = matches!(delivery, Delivery::Publication { .. });
-                if publication && self.rng.percent(5) {
-                    match self.sabotage {
-                        Sabotage::LoseDelivery => continue,
-                        Sabotage::DoubleDelivery => {
-                            self.deliveries[shard][peer].push_back(delivery.clone());
-                        }
-                        _ => {}
-                    }
-                }
-                self.deliveries[shard][peer].push_back(delivery);
-            }
-        }
-    }
-
-    fn take_answers(&mut self) {
-        let control = self.shards.len();
-        for shard in 0..self.shards.len() {
-            for delivery in self.deliveries[shard][control].drain(..) {
-                match delivery {
-                    Delivery::Published { ticket, result } => {
-                        let offset = result.map_or(0, |position| position.offset);
-                        self.answers.push((ticket.asker, offset));
-                    }
-                    Delivery::Drained => {}
-                    other => panic!("{other:?} is nothing for the control thread"),
-                }
-            }
-        }
-    }
-
-    fn clients_read(&mut self) -> Result<(), String> {
-        for socket in self.sockets.iter_mut().flat_map(BTreeMap::values_mut) {
-            let client = &mut self.clients[socket.client];
-            let most = match client.pace {
-                _ if client.reset => 0,
-                Pace::Fast => usize::MAX,
-                Pace::Slow(bytes) => bytes,
-                Pace::Stopped => 0,
-            };
-            let most = most.min(socket.sent.len());
-            let bytes: Vec<u8> = socket.sent.drain(..most).collect();
-            client
-                .receive(&bytes)
-                .map_err(|e| format!("client {} ({:?}): {e}", socket.client, client.role))?;
-            // A client that has read the end of the stream closes as well.
-            if socket.finished && socket.sent.is_empty() && client.pace != Pace::Stopped {
-                client.to_server.clear();
-                client.finished = true;
-            }
-        }
-        Ok(())
+        happened
     }
 }
 
-/// What the kernel makes of a send: `None` when all of it went through.
-fn send(
-    socket: &mut Socket,
-    clients: &[Client],
-    bytes: &[u8],
-    rng: &mut Rng,
-    faults: Faults,
-) -> Option<i32> {
-    if clients[socket.client].reset {
-        return Some(ECONNRESET);
+/// The control thread's publications to a channel bear this and the channel as publisher.
+pub const CONTROL: usize = 1_000;
+
+fn name(channel: usize) -> Result<ChannelName, String> {
+    ChannelName::parse(&client::channel_name(channel)).map_err(|e| e.to_string())
+}
+
+fn draw_clients(plan: &Plan, rng: &mut Rng) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..plan.channels)
+        .map(|channel| {
+            let shard = rng.below(plan.shards);
+            let mut client = Client::new(channel, Role::Subscriber, channel, shard, 1 << 24);
+            client.reference = true;
+            client
+        })
+        .collect();
+    for index in plan.channels..plan.channels + plan.clients {
+        let role = if rng.chance(plan.client_misbehaves) {
+            Role::Rogue(rng.pick(&MISCHIEF))
+        } else if rng.chance(300) {
+            Role::Publisher(rng.within(1..=60) as u32)
+        } else {
+            Role::Subscriber
+        };
+        // Mostly large enough for the handshake's answer, as a real socket's always is.
+        let capacity = rng.pick(&[150, 600, 4_000, 100_000]);
+        let channel = rng.below(plan.channels);
+        let shard = rng.below(plan.shards);
+        let mut client = Client::new(index, role, channel, shard, capacity);
+        client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
+        if rng.chance(plan.client_quits) {
+            let at = rng.within(client.connects_at..=plan.steps);
+            let quit = match role {
+                Role::Rogue(_) => rng.pick(&[Quit::End, Quit::Reset, Quit::Vanish]),
+                _ => rng.pick(&[Quit::Close, Quit::End, Quit::Reset, Quit::Vanish]),
+            };
+            client.quits = Some((at, quit));
+        }
+        if rng.chance(plan.client_slow) {
+            client.pace = if rng.chance(500) {
+                Pace::Slow(rng.pick(&[10, 100, 1_000]))
+            } else {
+                let from = rng.below(plan.steps);
+                Pace::Stops(from, from + rng.within(1..=100))
+            };
+        }
+        clients.push(client);
     }
-    let witness = clients[socket.client].role == Role::Witness;
-    let mut room = socket.send_buffer.saturating_sub(socket.sent.len());
-    if !witness && rng.percent(faults.short_send) {
-        room = room.min(rng.below(bytes.len() + 1));
-    }
-    let taken = room.min(bytes.len());
-    socket.sent.extend(&bytes[..taken]);
-    match taken {
-        _ if taken == bytes.len() => None,
-        0 => Some(EAGAIN),
-        taken => Some(taken as i32),
-    }
+    clients
 }

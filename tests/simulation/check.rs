@@ -1,0 +1,250 @@
+//! What must hold when a world has come to rest.
+
+use std::collections::HashMap;
+
+use pushring::publication::Position;
+
+use super::client::{self, Client, Pace, Place, Quit, Role};
+use super::world::{CONTROL, World};
+
+/// Everything that every client received is what it should have been.
+pub fn deliveries(world: &World) -> Result<(), String> {
+    for driver in &world.drivers {
+        if let Some(fault) = &driver.fault {
+            return Err(fault.clone());
+        }
+    }
+    for client in &world.clients {
+        if let Some(fault) = &client.fault {
+            return Err(format!("client {} was sent {fault}", client.index));
+        }
+        if matches!(client.role, Role::Publisher(_)) && !client.received.is_empty() {
+            return Err(format!("client {} got publications unasked", client.index));
+        }
+    }
+    for channel in 0..world.plan.channels {
+        let order = total_order(world, channel)?;
+        publishers(world, channel, &order)?;
+        calls(world, channel, &order)?;
+    }
+    subscribers(world)
+}
+
+/// A drain has ended: all connections are closed, and whoever read was told so, in time.
+pub fn drained(world: &World) -> Result<(), String> {
+    let drain_ms = world.plan.drain_ms.unwrap_or(0);
+    for driver in &world.drivers {
+        let Some(began_ms) = driver.drain_began_ms else {
+            return Err("a shard was never told to drain".to_owned());
+        };
+        for index in driver.clients() {
+            let client = &world.clients[index];
+            if client.has_quit.is_none() && client.told.is_none() && client.status == Some(101) {
+                return Err(format!("client {index} was not told of the drain"));
+            }
+        }
+        let late_ms = began_ms + drain_ms + 300;
+        let late = world.clients.iter().find(|client| {
+            std::ptr::eq(driver, &raw const world.drivers[client.shard])
+                && is_plain(world, client)
+                && client
+                    .told
+                    .is_some_and(|(code, at_ms)| code == 1001 && at_ms > late_ms)
+        });
+        if let Some(client) = late {
+            return Err(format!(
+                "client {} was told of the drain {} ms after its end",
+                client.index,
+                client.told.map_or(0, |(_, at_ms)| at_ms) - began_ms - drain_ms
+            ));
+        }
+    }
+    for client in &world.clients {
+        let was_open = client.status == Some(101) && client.place != Place::TurnedAway;
+        if was_open && is_plain(world, client) && !matches!(client.told, Some((1001 | 1013, _))) {
+            return Err(format!(
+                "client {} saw {:?} instead of 1001",
+                client.index, client.told
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing was done to the client and it did nothing that excuses a connection's end
+/// without a word.
+fn is_plain(world: &World, client: &Client) -> bool {
+    !world.jumped
+        && client.has_quit.is_none()
+        && client.pace == Pace::Fast
+        && !matches!(client.role, Role::Rogue(_))
+}
+
+/// Whether the one subscriber that sees everything was closed: by a drain, or taken for silent
+/// because the clock jumped. Anything else that closes it is found by [`subscribers`].
+fn may_have_holes(world: &World, channel: usize) -> bool {
+    world
+        .clients
+        .iter()
+        .any(|client| client.reference && client.channel == channel && !client.is_open())
+}
+
+/// The publications of a channel by offset, put together from what its subscribers saw.
+fn total_order(world: &World, channel: usize) -> Result<Vec<Option<Vec<u8>>>, String> {
+    let mut order: Vec<Option<Vec<u8>>> = vec![None; world.numbered[channel] as usize];
+    for client in world.clients.iter().filter(|c| c.channel == channel) {
+        if client.received.is_empty() {
+            continue;
+        }
+        let Some(start) = client.start else {
+            return Err(format!(
+                "client {} got publications before its subscription",
+                client.index
+            ));
+        };
+        for (i, payload) in client.received.iter().enumerate() {
+            let Some(place) = order.get_mut(start as usize + i) else {
+                return Err(format!(
+                    "client {} got more than was published",
+                    client.index
+                ));
+            };
+            match place {
+                None => *place = Some(payload.clone()),
+                Some(other) if other == payload => {}
+                Some(other) => {
+                    return Err(format!(
+                        "client {} got {} where others got {} (channel {channel}, offset {})",
+                        client.index,
+                        shown(payload),
+                        shown(other),
+                        start as usize + i + 1
+                    ));
+                }
+            }
+        }
+    }
+    if !may_have_holes(world, channel) && order.iter().any(Option::is_none) {
+        return Err(format!("a publication of channel {channel} reached nobody"));
+    }
+    Ok(order)
+}
+
+/// Each publisher's messages are in its own order, and all there if it was left in peace.
+fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
+    let mut next: HashMap<usize, u32> = HashMap::new();
+    let mut hole = false;
+    for payload in order {
+        let Some(payload) = payload else {
+            hole = true;
+            continue;
+        };
+        let Some((publisher, number)) = client::parse_payload(payload) else {
+            return Err(format!("nobody published {}", shown(payload)));
+        };
+        let expected = next.entry(publisher).or_default();
+        if number < *expected || (number > *expected && !hole) {
+            return Err(format!(
+                "publisher {publisher}: number {number} came where {expected} was due"
+            ));
+        }
+        *expected = number + 1;
+    }
+    if hole || may_have_holes(world, channel) {
+        return Ok(());
+    }
+    for client in world.clients.iter().filter(|c| c.channel == channel) {
+        let published = next.get(&client.index).copied().unwrap_or(0);
+        if let Role::Publisher(total) = client.role
+            && client.is_open()
+            && published != total
+        {
+            return Err(format!(
+                "publisher {} sent {total} messages, {published} were published",
+                client.index
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every ticket has come back once, with the place that the publication really got.
+fn calls(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
+    for (number, call) in world.calls.iter().enumerate() {
+        if call.channel != channel {
+            continue;
+        }
+        let [Ok(Position { offset, .. })] = call.answers[..] else {
+            return Err(format!(
+                "call {number} was answered with {:?}",
+                call.answers
+            ));
+        };
+        match order.get(offset as usize - 1) {
+            Some(Some(payload)) if *payload == call.payload => {}
+            Some(None) if may_have_holes(world, channel) => {}
+            other => {
+                return Err(format!(
+                    "call {number} (publisher {}) was told offset {offset}, where {:?} is",
+                    CONTROL + channel,
+                    other.map(|payload| payload.as_deref().map(shown))
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who stayed has everything, and who has not was closed for a reason.
+fn subscribers(world: &World) -> Result<(), String> {
+    for client in &world.clients {
+        if client.place == Place::Connected && client.role == Role::Subscriber && client.is_open() {
+            let Some(start) = client.start else {
+                return Err(format!("client {} was never subscribed", client.index));
+            };
+            let due = world.numbered[client.channel] - start;
+            if client.received.len() as u64 != due {
+                return Err(format!(
+                    "client {} stayed and got {} of {due} publications",
+                    client.index,
+                    client.received.len()
+                ));
+            }
+        }
+        let answered = client.status == Some(503) && world.plan.drain_ms.is_some();
+        if is_plain(world, client) && client.saw_end && client.told.is_none() && !answered {
+            return Err(format!(
+                "client {} ({:?}, status {:?}) was dropped without a word",
+                client.index, client.role, client.status
+            ));
+        }
+        if let Some((code, _)) = client.told
+            && client.has_quit != Some(Quit::Close)
+            && !is_expected(world, client, code)
+        {
+            return Err(format!("client {} was closed with {code}", client.index));
+        }
+        if client.reference && client.told.is_some() && world.plan.drain_ms.is_none() {
+            return Err(format!(
+                "client {} was closed with {:?}",
+                client.index, client.told
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a client of that kind may be closed with that code.
+fn is_expected(world: &World, client: &Client, code: u16) -> bool {
+    match (client.role, code) {
+        (_, 1001) => world.plan.drain_ms.is_some(),
+        (Role::Rogue(_), _) => true,
+        (_, 1013) => !client.reference,
+        _ => false,
+    }
+}
+
+fn shown(payload: &[u8]) -> String {
+    let end = payload.len().min(20);
+    String::from_utf8_lossy(&payload[..end]).into_owned()
+}

@@ -1,0 +1,121 @@
+//! What a seed draws before its world begins: sizes, bounds, and how likely each fault is.
+
+use std::sync::Arc;
+
+use pushring::config::Config;
+
+use super::rng::Rng;
+
+/// How a deliberately broken driver breaks, to prove that the checks see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Mailboxes lose a publication now and then.
+    DropDelivery,
+    /// Mailboxes hand a publication out twice now and then.
+    RepeatDelivery,
+    /// Mailboxes change the order of two deliveries now and then.
+    SwapDeliveries,
+    /// Short sends are reported with one byte too many.
+    InflateShortSend,
+    /// A full socket is not reported at all.
+    HideFullSocket,
+    /// A ticket's answer is handed out twice.
+    RepeatAnswer,
+    /// The shard does not hear of a socket that has been closed.
+    ForgetClosed,
+    /// Nobody is told that there is room in a mailbox again.
+    ForgetRoom,
+    /// A socket that takes bytes again is not reported.
+    ForgetWritable,
+}
+
+/// Everything a seed decides beforehand. Chances are in a thousand.
+pub struct Plan {
+    pub shards: usize,
+    pub channels: usize,
+    /// Steps with faults and new clients.
+    pub steps: usize,
+    pub clients: usize,
+    pub config: Arc<Config>,
+    /// A send goes through in part although there is room.
+    pub short_send: usize,
+    /// A send finds the socket full although there is room.
+    pub full_socket: usize,
+    /// A poll reports what is not there.
+    pub spurious_poll: usize,
+    /// A receive brings a part of what is there.
+    pub short_receive: usize,
+    /// A shard has no turn in a step, because its core is busy.
+    pub late_turn: usize,
+    /// A flush takes too long and goes on in the next turn.
+    pub long_flush: usize,
+    /// A peer takes mail while it is posted, so that more than a mailbox holds is posted at once.
+    pub busy_peer: usize,
+    /// The clock jumps.
+    pub clock_jump: usize,
+    /// The control thread leaves its mail alone in a step.
+    pub control_rests: usize,
+    /// The control thread publishes in a step.
+    pub control_publishes: usize,
+    /// A client resets, vanishes or leaves some time.
+    pub client_quits: usize,
+    /// A client misbehaves.
+    pub client_misbehaves: usize,
+    /// A subscriber reads slowly, or not at all for some time.
+    pub client_slow: usize,
+    /// Within how many ms all connections are closed, in a world that ends so.
+    pub drain_ms: Option<u64>,
+    /// Tokens that a turn attends to, and mail of one kind and peer that it takes.
+    pub tokens_a_turn: usize,
+    pub mail_a_turn: usize,
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Plan {
+    pub fn draw(rng: &mut Rng, sabotage: Option<Sabotage>) -> Self {
+        let mut config = Config::default();
+        config.mailbox.entries = rng.within(2..=12);
+        config.fanout.scatter_entries = rng.pick(&[1, 2, 3, 5, 16, 256]);
+        config.fanout.sends_per_turn_max = rng.pick(&[1, 2, 7, 50, 4_096]);
+        config.fanout.lane_bytes_max = rng.pick(&[64, 500, 4_096, 1_048_576]);
+        config.slow_consumer.backlog_bytes_max = rng.pick(&[600, 3_000, 20_000, 1_048_576]);
+        config.slow_consumer.backlog_age_ms_max = rng.pick(&[200, 2_000, 30_000]);
+        config.limits.message_bytes_max = 4_096;
+        config.limits.accepts_per_second_max = rng.pick(&[0, 0, 0, 100]);
+        config.timeouts.head_ms = rng.pick(&[300, 5_000]);
+        config.timeouts.ping_interval_ms = rng.pick(&[300, 25_000]);
+        Self {
+            shards: rng.within(1..=7),
+            channels: rng.within(1..=4),
+            steps: rng.within(60..=160),
+            clients: rng.within(4..=20),
+            config: Arc::new(config),
+            short_send: some(rng, 300),
+            full_socket: some(rng, 300),
+            spurious_poll: some(rng, 100),
+            short_receive: some(rng, 600),
+            late_turn: some(rng, 700),
+            long_flush: some(rng, 500),
+            busy_peer: some(rng, 900),
+            clock_jump: some(rng, 30),
+            control_rests: some(rng, 950),
+            control_publishes: some(rng, 800),
+            client_quits: some(rng, 500),
+            client_misbehaves: some(rng, 300),
+            client_slow: some(rng, 700),
+            drain_ms: rng.chance(300).then(|| rng.within(20..=400) as u64),
+            tokens_a_turn: rng.pick(&[1, 3, 512]),
+            mail_a_turn: rng.pick(&[1, 4, 1_024]),
+            sabotage,
+        }
+    }
+}
+
+/// A chance of this kind of fault; in every third world there is none.
+fn some(rng: &mut Rng, most: usize) -> usize {
+    if rng.chance(333) {
+        0
+    } else {
+        rng.within(1..=most)
+    }
+}
