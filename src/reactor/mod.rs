@@ -405,6 +405,11 @@ impl Reactor {
         let Some(control) = self.mail.peers().last() else {
             return;
         };
+        // Answers first: somebody waits for them.
+        while self.shard.has_delivery_for(control) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.post_mail();
+        }
         let mut drained = Delivery::Drained;
         while let Err(full) = self.mail.send_delivery(control, drained) {
             drained = full;

@@ -167,7 +167,7 @@ impl Shard {
                 && let Some(id) = self.connections.table.key_at(send.slot)
             {
                 self.take_from_backlog(id, send.len());
-                self.go_on_or_unstall(id);
+                self.go_on_or_unstall(now_ms, id);
             }
         }
     }
@@ -425,7 +425,7 @@ impl Shard {
     }
 
     /// After the front of a backlog has gone out whole: the next part, or back into the scatters.
-    fn go_on_or_unstall(&mut self, id: ConnectionId) {
+    fn go_on_or_unstall(&mut self, now_ms: u64, id: ConnectionId) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
@@ -437,6 +437,9 @@ impl Shard {
             return;
         }
         connection.backlog = None;
+        // It takes bytes, so it lives; what it said meanwhile, a pong perhaps, was not read.
+        connection.heard = Tick::at(now_ms);
+        connection.pinged = false;
         if connection.phase == Phase::Closing {
             self.outbox.note_closing(id);
         }

@@ -261,7 +261,7 @@ impl Client {
             && self.told.is_none()
             && self.outgoing.len() < 600
             // Some don't wait for the answer to their handshake.
-            && (self.status == Some(101) || self.index % 3 == 0)
+            && (self.status == Some(101) || self.index.is_multiple_of(3))
         {
             for _ in 0..rng.within(1..=4).min((total - self.published) as usize) {
                 self.publish(rng);
