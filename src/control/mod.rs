@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod json;
+pub mod json;
 mod metrics;
 mod office;
 
