@@ -292,7 +292,12 @@ impl Shard {
                     self.finish_lane(key, &mut joined);
                 }
                 Visit::Rotate => self.fanout.dirty.rotate_left(1),
-                Visit::BatchFull => return,
+                Visit::BatchFull => {
+                    // The next batch begins with another lane, or small ones would wait behind
+                    // huge ones for as long as a batch is no longer than a visit.
+                    self.fanout.dirty.rotate_left(1);
+                    return;
+                }
             }
         }
     }

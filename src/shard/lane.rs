@@ -235,3 +235,6 @@ impl Lane {
         from
     }
 }
+
+#[cfg(test)]
+mod tests;

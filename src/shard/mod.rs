@@ -306,3 +306,6 @@ pub struct Residue {
     /// Mail not posted.
     pub mail: usize,
 }
+
+#[cfg(test)]
+mod tests;

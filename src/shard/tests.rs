@@ -1,0 +1,96 @@
+//! What one shard does, driven by hand.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::channel::ChannelName;
+use crate::publication::Kind;
+
+fn shard(config: Config) -> Shard {
+    let sessions = session::Settings::new(&config).expect("the default origins");
+    let identity = Identity {
+        shard: 0,
+        shards: 1,
+        hash_seed: 1,
+        first_epoch: 1,
+    };
+    Shard::new(identity, Arc::new(config), Arc::new(sessions))
+}
+
+fn subscribe(shard: &mut Shard, channel: &str) -> ConnectionId {
+    let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut request = format!(
+        "GET /sub/{channel} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes();
+    shard.handle_input(0, id, &mut request);
+    id
+}
+
+fn publish(shard: &mut Shard, channel: &str) {
+    let request = Request::Publish {
+        channel: ChannelName::parse(channel).expect("a short name"),
+        kind: Kind::Text,
+        payload: Bytes::from_static(b"hello"),
+        ticket: None,
+    };
+    shard.handle_request(0, 0, request);
+}
+
+/// Carries all batches of a turn out and returns the slots in the order of the sends.
+fn turn(shard: &mut Shard) -> Vec<u32> {
+    let mut slots = Vec::new();
+    let mut batch = Batch::default();
+    shard.begin_turn();
+    while shard.poll_batch(0, &mut batch) {
+        slots.extend(batch.iter().map(|(slot, _)| slot));
+        shard.handle_scattered(0, &batch, &[]);
+    }
+    shard.end_turn();
+    slots
+}
+
+#[test]
+fn a_small_lane_does_not_wait_behind_a_huge_one() {
+    let mut shard = shard(Config::default());
+    for _ in 0..20_000 {
+        subscribe(&mut shard, "huge");
+    }
+    let small = subscribe(&mut shard, "small");
+    turn(&mut shard);
+    publish(&mut shard, "huge");
+    publish(&mut shard, "small");
+    let sends = turn(&mut shard);
+    let place = sends.iter().position(|&slot| slot == small.slot);
+    assert!(place.is_some_and(|place| place <= 2_048), "{place:?}");
+}
+
+#[test]
+fn a_turn_is_bounded_and_a_huge_lane_is_served_whole_over_several() {
+    let mut config = Config::default();
+    config.fanout.sends_per_turn_max = 1_000;
+    let mut shard = shard(config);
+    for _ in 0..2_500 {
+        subscribe(&mut shard, "huge");
+    }
+    turn(&mut shard);
+    publish(&mut shard, "huge");
+    let turns: Vec<usize> = (0..4).map(|_| turn(&mut shard).len()).collect();
+    assert_eq!(turns, [1_000, 1_000, 500, 0]);
+    assert!(!shard.has_work());
+}
+
+#[test]
+fn what_is_published_in_one_turn_leaves_in_one_send() {
+    let mut shard = shard(Config::default());
+    subscribe(&mut shard, "news");
+    turn(&mut shard);
+    for _ in 0..64 {
+        publish(&mut shard, "news");
+    }
+    assert_eq!(turn(&mut shard).len(), 1);
+    assert_eq!(shard.counters().deliveries, 64);
+}
