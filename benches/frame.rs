@@ -1,5 +1,7 @@
 //! Encoding and decoding of frames. Each measurement checks its answer first.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -41,6 +43,7 @@ fn read_all(buffer: &mut [u8]) -> (usize, usize) {
         if let Some(Item::Binary(payload)) = item {
             messages += 1;
             bytes += payload.len();
+            assert_eq!((payload.first(), payload.last()), (Some(&7), Some(&7)));
         }
     }
     (messages, bytes)
@@ -62,6 +65,7 @@ fn encode(c: &mut Criterion) {
         let mut out = Vec::with_capacity(frame::frame_len(len));
         frame::put_frame(&mut out, Opcode::Text, &payload);
         assert_eq!(frame::server_frame_len(&out), Some(out.len()));
+        assert_eq!((out[0], &out[out.len() - len..]), (0x81, &payload[..]));
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(len.to_string(), |b| {
             b.iter(|| {

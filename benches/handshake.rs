@@ -1,5 +1,7 @@
 //! The opening handshake of a browser. The answer is checked first.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,5 +1,7 @@
 //! Calls of the HTTP API: parsing, and cutting `data` out. The result is checked first.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 
 use bytes::Bytes;

@@ -5,6 +5,8 @@
 //! own stores of the turn before, which no server does. Every answer is checked before it is
 //! measured.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
