@@ -1,5 +1,7 @@
+mod naive;
+mod splits;
+
 use super::*;
-use proptest::prelude::*;
 
 const LIMITS: Limits = Limits {
     message_bytes_max: 1_000,
@@ -29,7 +31,10 @@ type Outcome = (Vec<Item<'static>>, Option<ReadError>, usize);
 
 /// Feeds the pieces; items, the error, and how many bytes had been fed when it showed.
 fn feed(pieces: &[&[u8]]) -> Outcome {
-    let mut reader = Reader::default();
+    feed_to(&mut Reader::default(), &LIMITS, pieces)
+}
+
+fn feed_to(reader: &mut Reader, limits: &Limits, pieces: &[&[u8]]) -> Outcome {
     let mut items = Vec::new();
     let mut fed = 0;
     for piece in pieces {
@@ -37,7 +42,7 @@ fn feed(pieces: &[&[u8]]) -> Outcome {
         fed += piece.len();
         let mut at = 0;
         while at < piece.len() {
-            match reader.read(&mut piece[at..], &LIMITS) {
+            match reader.read(&mut piece[at..], limits) {
                 Ok((taken, found)) => {
                     assert!(taken > 0, "input must be taken");
                     at += taken;
@@ -74,6 +79,36 @@ fn a_reader_between_messages_holds_nothing() {
         at += reader.read(&mut stream[at..], &LIMITS).unwrap().0;
     }
     assert!(reader.0.is_none());
+}
+
+#[test]
+fn a_message_that_lies_whole_in_the_input_is_lent_without_a_copy() {
+    let mut stream = client_frame(0x82, &[7; 300]);
+    let within = stream.as_ptr_range();
+    let (taken, item) = Reader::default().read(&mut stream, &LIMITS).unwrap();
+    let Some(Item::Binary(Cow::Borrowed(payload))) = item else {
+        panic!("{item:?} is not lent");
+    };
+    assert!(within.contains(&payload.as_ptr()));
+    assert_eq!((taken, payload), (8 + 300, &[7; 300][..]));
+}
+
+#[test]
+fn memory_grows_with_what_has_come_and_not_with_what_a_header_announces() {
+    let limits = Limits {
+        message_bytes_max: usize::MAX,
+    };
+    let mut header = vec![0x82, 0x80 | 127];
+    header.extend((1u64 << 40).to_be_bytes());
+    header.extend([0; 4]);
+    let mut reader = Reader::default();
+    for bytes in [&mut header[..], &mut [0; 100]] {
+        let len = bytes.len();
+        assert_eq!(reader.read(bytes, &limits), Ok((len, None)));
+    }
+    let partial = reader.0.unwrap();
+    assert_eq!(partial.message.len(), 100);
+    assert!(partial.message.capacity() <= 2 * 100);
 }
 
 #[test]
@@ -143,103 +178,4 @@ fn f8_the_limit_is_that_of_all_fragments_together() {
         &client_frame(0x80, &[0; 401])[..8],
     ]);
     assert_eq!(error, Some(ReadError::TooBig(1_000)));
-}
-
-/// What a client may do with a stream: valid steps, and now and then an invalid one.
-#[derive(Clone, Debug)]
-enum Step {
-    Message(bool, Vec<String>),
-    Ping(Vec<u8>),
-    Pong,
-    Close(u16, String),
-    Garbage(Vec<u8>),
-    BadText(Vec<u8>),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let message = (any::<bool>(), prop::collection::vec(".{0,60}", 1..4));
-    prop_oneof![
-        6 => message.prop_map(|(is_text, parts)| Step::Message(is_text, parts)),
-        2 => prop::collection::vec(any::<u8>(), 0..126).prop_map(Step::Ping),
-        1 => Just(Step::Pong),
-        1 => (0u16..5_000, ".{0,20}").prop_map(|(code, reason)| Step::Close(code, reason)),
-        1 => prop::collection::vec(any::<u8>(), 1..20).prop_map(Step::Garbage),
-        1 => prop::collection::vec(any::<u8>(), 1..40).prop_map(Step::BadText),
-    ]
-}
-
-fn encode(steps: &[Step]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for step in steps {
-        match step {
-            Step::Message(is_text, parts) => {
-                for (i, part) in parts.iter().enumerate() {
-                    let opcode = match (i, is_text) {
-                        (0, true) => 1,
-                        (0, false) => 2,
-                        _ => 0,
-                    };
-                    let fin = if i == parts.len() - 1 { 0x80 } else { 0 };
-                    out.extend(client_frame(fin | opcode, part.as_bytes()));
-                }
-            }
-            Step::Ping(payload) => out.extend(client_frame(0x89, payload)),
-            Step::Pong => out.extend(client_frame(0x8a, b"")),
-            Step::Close(code, reason) => {
-                let mut payload = code.to_be_bytes().to_vec();
-                payload.extend(reason.chars().take(20).collect::<String>().as_bytes());
-                payload.truncate(125);
-                out.extend(client_frame(0x88, &payload));
-            }
-            Step::Garbage(bytes) => out.extend(bytes),
-            Step::BadText(bytes) => out.extend(client_frame(0x81, bytes)),
-        }
-    }
-    out
-}
-
-/// The items of the valid steps in front, computed without the reader.
-fn oracle(steps: &[Step]) -> Vec<Item<'static>> {
-    let mut items = Vec::new();
-    for step in steps {
-        match step {
-            Step::Message(true, parts) if parts.concat().len() <= 1_000 => {
-                items.push(text(&parts.concat()));
-            }
-            Step::Message(false, parts) if parts.concat().len() <= 1_000 => {
-                items.push(Item::Binary(parts.concat().into_bytes().into()));
-            }
-            Step::Ping(payload) => items.push(Item::Ping(payload.clone().into())),
-            Step::Pong => items.push(Item::Pong),
-            _ => break,
-        }
-    }
-    items
-}
-
-proptest! {
-    #[test]
-    fn f11_every_split_of_a_stream_gives_the_same(
-        steps in prop::collection::vec(step(), 1..8),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-    ) {
-        let stream = encode(&steps);
-        let (whole, error, _) = feed(&[&stream]);
-        let expected = oracle(&steps);
-        prop_assert!(whole.len() >= expected.len());
-        prop_assert_eq!(&whole[..expected.len()], &expected[..]);
-
-        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
-        let (by_byte, by_byte_error, _) = feed(&bytes);
-        prop_assert_eq!(&by_byte, &whole);
-        prop_assert_eq!(by_byte_error, error);
-
-        let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(stream.len() + 1)).collect();
-        cuts.extend([0, stream.len()]);
-        cuts.sort_unstable();
-        let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &stream[w[0]..w[1]]).collect();
-        let (cut, cut_error, _) = feed(&pieces);
-        prop_assert_eq!(cut, whole);
-        prop_assert_eq!(cut_error, error);
-    }
 }
