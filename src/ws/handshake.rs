@@ -29,12 +29,35 @@ pub struct Upgrade {
     pub subprotocol: Option<&'static str>,
 }
 
-/// Checks an opening handshake for an endpoint that speaks the given subprotocols.
+/// Whose order decides between subprotocols that both sides speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// The first one in the client's list, as RFC 6455, section 4.1 has it.
+    Client,
+    /// The first one in the endpoint's list: for versions of one protocol, the highest.
+    Server,
+}
+
+/// Checks an opening handshake for an endpoint that speaks the given subprotocols; the client's
+/// order decides between them.
 ///
 /// # Errors
 /// [`Refusal`] with 400 for what is malformed, 403 for the origin, 426 for a request that is no
 /// WebSocket handshake or one of another version.
 pub fn upgrade(
+    head: &Head<'_>,
+    origins: &Origins,
+    subprotocols: &[&'static str],
+) -> Result<Upgrade, Refusal> {
+    upgrade_preferring(Preference::Client, head, origins, subprotocols)
+}
+
+/// The same with the order chosen that decides between subprotocols.
+///
+/// # Errors
+/// As [`upgrade`].
+pub fn upgrade_preferring(
+    preference: Preference,
     head: &Head<'_>,
     origins: &Origins,
     subprotocols: &[&'static str],
@@ -51,7 +74,7 @@ pub fn upgrade(
     check_origin(head, origins)?;
     Ok(Upgrade {
         accept,
-        subprotocol: subprotocol(head, subprotocols)?,
+        subprotocol: subprotocol(preference, head, subprotocols)?,
     })
 }
 
@@ -86,7 +109,8 @@ fn check_request(head: &Head<'_>) -> Result<(), Refusal> {
             426,
             "this is a WebSocket endpoint: connect to it with ws:// and a WebSocket client",
         )
-        .with_header("Upgrade", "websocket"));
+        .with_header("Upgrade", "websocket")
+        .with_header("Sec-WebSocket-Version", "13"));
     }
     if !head.lists("Upgrade", "websocket") {
         return Err(Refusal::new(400, "the Upgrade header must name websocket"));
@@ -108,7 +132,9 @@ fn check_version(head: &Head<'_>) -> Result<(), Refusal> {
     if version.is_empty() || !version.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::new(400, "Sec-WebSocket-Version must be a number"));
     }
+    // A 426 must say what to upgrade to (RFC 9110, section 15.5.22).
     Err(Refusal::new(426, "the only version spoken here is 13")
+        .with_header("Upgrade", "websocket")
         .with_header("Sec-WebSocket-Version", "13"))
 }
 
@@ -129,21 +155,32 @@ fn check_origin(head: &Head<'_>, origins: &Origins) -> Result<(), Refusal> {
     ))
 }
 
-/// The first subprotocol in the client's order that the endpoint speaks.
-fn subprotocol(head: &Head<'_>, spoken: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
-    let mut chosen = None;
-    for offered in head.list("Sec-WebSocket-Protocol") {
-        if offered.is_empty() || !offered.iter().copied().all(is_token_byte) {
-            return Err(Refusal::new(
-                400,
-                "Sec-WebSocket-Protocol must be a list of names",
-            ));
-        }
-        if chosen.is_none() {
-            chosen = spoken.iter().copied().find(|s| s.as_bytes() == offered);
-        }
+/// The subprotocol that both sides speak and the preferred side names first.
+fn subprotocol(
+    preference: Preference,
+    head: &Head<'_>,
+    spoken: &[&'static str],
+) -> Result<Option<&'static str>, Refusal> {
+    let offered = || {
+        let list = head.list("Sec-WebSocket-Protocol");
+        // Empty elements of a list do not count (RFC 9110, section 5.6.1.2).
+        list.filter(|name| !name.is_empty())
+    };
+    if !offered().flatten().copied().all(is_token_byte) {
+        return Err(Refusal::new(
+            400,
+            "Sec-WebSocket-Protocol must be a list of names",
+        ));
     }
-    Ok(chosen)
+    Ok(match preference {
+        Preference::Client => {
+            offered().find_map(|name| spoken.iter().copied().find(|s| s.as_bytes() == name))
+        }
+        Preference::Server => spoken
+            .iter()
+            .copied()
+            .find(|s| offered().any(|name| name == s.as_bytes())),
+    })
 }
 
 /// The value of a header that must be there once.

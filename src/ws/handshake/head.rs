@@ -114,7 +114,10 @@ impl<'a> Head<'a> {
     /// The path as it was sent, percent-encoded. Of a target in absolute form the path in it.
     pub fn path(&self) -> &'a str {
         let target = self.origin_form();
-        target.split_once('?').map_or(target, |(path, _)| path)
+        match target.split_once('?').map_or(target, |(path, _)| path) {
+            "" => "/",
+            path => path,
+        }
     }
 
     /// What follows the question mark.

@@ -20,12 +20,19 @@ enum Pattern {
     Any,
     /// What sandboxed pages and files send.
     Null,
-    /// Scheme, labels of the host (`*` for one), port (`None` for any).
+    /// Scheme, labels of the host (`*` for one), port.
     Tuple {
         scheme: String,
         labels: Vec<String>,
-        port: Option<u16>,
+        port: Port,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    Any,
+    /// The scheme's default port where none is written; none for a scheme without one.
+    Exact(Option<u16>),
 }
 
 impl Origins {
@@ -67,14 +74,13 @@ impl Origins {
         let Some((scheme, host, port)) = split(origin) else {
             return false;
         };
-        let port = match port {
-            Some(port) => match port.parse() {
-                Ok(port) => Some(port),
-                Err(_) => return false,
-            },
-            None => default_port(&scheme),
+        let Some(port) = exact_port(&scheme, port) else {
+            return false;
         };
         let labels = labels(&host);
+        if !labels.iter().all(|label| is_label(label)) {
+            return false;
+        }
         self.patterns
             .iter()
             .any(|pattern| pattern.matches(&scheme, &labels, port))
@@ -90,15 +96,12 @@ impl Pattern {
         }
         let (scheme, host, port) = split(text)?;
         let labels = labels(&host);
-        if labels.iter().any(|label| {
-            label.is_empty() || (label.contains('*') && label != "*") || label.contains(['/', '@'])
-        }) {
+        if !labels.iter().all(|label| label == "*" || is_label(label)) {
             return None;
         }
         let port = match port {
-            Some("*") => None,
-            Some(port) => Some(port.parse().ok()?),
-            None => Some(default_port(&scheme)?),
+            Some("*") => Port::Any,
+            port => exact_port(&scheme, port)?,
         };
         Some(Self::Tuple {
             scheme,
@@ -107,7 +110,7 @@ impl Pattern {
         })
     }
 
-    fn matches(&self, scheme: &str, labels: &[String], port: Option<u16>) -> bool {
+    fn matches(&self, scheme: &str, labels: &[String], port: Port) -> bool {
         let Self::Tuple {
             scheme: wanted_scheme,
             labels: wanted_labels,
@@ -117,12 +120,12 @@ impl Pattern {
             return false;
         };
         scheme == wanted_scheme
-            && (wanted_port.is_none() || *wanted_port == port)
+            && (*wanted_port == Port::Any || *wanted_port == port)
             && labels.len() == wanted_labels.len()
             && labels
                 .iter()
                 .zip(wanted_labels)
-                .all(|(label, wanted)| wanted == "*" || label == wanted)
+                .all(|(label, wanted)| label == wanted || (wanted == "*" && !is_address(label)))
     }
 }
 
@@ -145,10 +148,36 @@ fn split(origin: &str) -> Option<(String, String, Option<&str>)> {
 }
 
 fn labels(host: &str) -> Vec<String> {
-    if host.starts_with('[') {
+    if is_address(host) {
         return vec![host.to_owned()];
     }
     host.split('.').map(str::to_owned).collect()
+}
+
+/// Whether it is an IPv6 address, which has no labels.
+fn is_address(host: &str) -> bool {
+    host.starts_with('[')
+}
+
+/// Whether that can be a label of an origin's host: nothing in it that belongs to another part of
+/// a URL, so that a wildcard stands for a label and no more.
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && (is_address(label) || !label.contains([':', '[', ']']))
+        && !label.contains(|c: char| {
+            c.is_whitespace()
+                || c.is_control()
+                || matches!(c, '*' | '/' | '?' | '#' | '@' | ',' | '"' | '\\')
+        })
+}
+
+/// The port as it is written, or the scheme's; `None` for what is no port.
+fn exact_port(scheme: &str, written: Option<&str>) -> Option<Port> {
+    Some(Port::Exact(match written {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        Some(_) => return None,
+        None => default_port(scheme),
+    }))
 }
 
 fn default_port(scheme: &str) -> Option<u16> {

@@ -8,7 +8,7 @@ use bytes::BufMut;
 pub struct Refusal {
     status: u16,
     reason: Cow<'static, str>,
-    header: Option<(&'static str, Cow<'static, str>)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 impl Refusal {
@@ -17,16 +17,14 @@ impl Refusal {
         Self {
             status,
             reason: reason.into(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
-    /// Adds a header to the answer, in place of one added before.
-    pub fn with_header(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            header: Some((name, value.into())),
-            ..self
-        }
+    /// Adds a header to the answer.
+    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Says after how many seconds it is worth trying again.
@@ -48,12 +46,17 @@ impl Refusal {
     pub fn put_response(&self, out: &mut impl BufMut) {
         let name = status_name(self.status);
         out.put_slice(format!("HTTP/1.1 {} {name}\r\n", self.status).as_bytes());
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             out.put_slice(format!("{name}: {value}\r\n").as_bytes());
         }
+        // Upgrade is a header of the connection, and must be named as such (RFC 9110, section 7.8).
+        let connection = match self.headers.iter().any(|(name, _)| *name == "Upgrade") {
+            true => "Upgrade, close",
+            false => "close",
+        };
         out.put_slice(
             format!(
-                "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{}\n",
+                "Connection: {connection}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{}\n",
                 self.reason.len() + 1,
                 self.reason
             )

@@ -1,3 +1,5 @@
+mod heads;
+
 use super::*;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -267,4 +269,124 @@ fn the_path_of_every_form_of_target_is_found() {
         })
         .unwrap();
     }
+}
+
+#[test]
+fn h3_a_426_names_the_protocol_to_upgrade_to_and_the_version() {
+    for request in [
+        with("Sec-WebSocket-Version", Some("8")),
+        request("GET / HTTP/1.1", &[("Host", "localhost")]),
+    ] {
+        let mut out = Vec::new();
+        let refusal = shake(&request, &any_origin(), &[]).unwrap_err();
+        refusal.put_response(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        for line in [
+            "Upgrade: websocket",
+            "Connection: Upgrade, close",
+            "Sec-WebSocket-Version: 13",
+        ] {
+            assert!(out.contains(&format!("\r\n{line}\r\n")), "{line}: {out}");
+        }
+    }
+}
+
+#[test]
+fn h4_an_exact_origin_may_have_a_scheme_without_a_default_port() {
+    let exact = ["capacitor://localhost", "chrome-extension://abcdefgh"];
+    let origins = Origins::parse(&exact, false).unwrap();
+    for allowed in exact {
+        assert!(origins.allows(Some(allowed.as_bytes())), "{allowed}");
+    }
+    for refused in ["capacitor://localhost:1", "http://localhost"] {
+        assert!(!origins.allows(Some(refused.as_bytes())), "{refused}");
+    }
+}
+
+#[test]
+fn h4_a_wildcard_stands_for_a_label_and_for_nothing_else() {
+    let origins = Origins::parse(&["https://*.example.com", "https://*:8443"], false).unwrap();
+    for allowed in [
+        "https://a.example.com",
+        "https://a-1.EXAMPLE.com:443",
+        "https://localhost:8443",
+    ] {
+        assert!(origins.allows(Some(allowed.as_bytes())), "{allowed}");
+    }
+    for refused in [
+        "https://.example.com",
+        "https://me@a.example.com",
+        "https://evil/.example.com",
+        "https://evil?.example.com",
+        "https://a b.example.com",
+        "https://a,b.example.com",
+        "https://a.example.com:+443",
+        "https://a.example.com:",
+        "https://[::1].example.com",
+        "https://[::1]:8443",
+        "https://a.example.com https://b.example.com",
+    ] {
+        assert!(!origins.allows(Some(refused.as_bytes())), "{refused}");
+    }
+}
+
+#[test]
+fn h6_the_servers_order_may_decide_as_for_the_highest_version() {
+    let spoken = &["v12.stomp", "v11.stomp", "v10.stomp"];
+    for (offer, by_client, by_server) in [
+        (
+            "v10.stomp, v11.stomp, v12.stomp",
+            Some("v10.stomp"),
+            Some("v12.stomp"),
+        ),
+        (
+            "other, v11.stomp,v10.stomp",
+            Some("v11.stomp"),
+            Some("v11.stomp"),
+        ),
+        ("V12.STOMP", None, None),
+    ] {
+        let mut headers = GOOD.to_vec();
+        headers.push(("Sec-WebSocket-Protocol", offer));
+        let offered = request("GET / HTTP/1.1", &headers);
+        for (preference, expected) in [
+            (Preference::Client, by_client),
+            (Preference::Server, by_server),
+        ] {
+            let chosen = with_head(&offered, &LIMITS, |head| {
+                upgrade_preferring(preference, head, &any_origin(), spoken)
+            });
+            assert_eq!(
+                chosen.unwrap().subprotocol,
+                expected,
+                "{offer} {preference:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn h6_an_offer_that_is_no_list_of_names_is_400() {
+    let mut headers = GOOD.to_vec();
+    headers.push(("Sec-WebSocket-Protocol", "a, b c"));
+    assert_eq!(status(&request("GET / HTTP/1.1", &headers)), 400);
+}
+
+#[test]
+fn h6_empty_elements_of_the_list_are_skipped() {
+    let mut headers = GOOD.to_vec();
+    headers.push(("Sec-WebSocket-Protocol", ", a,, b,"));
+    let offered = request("GET / HTTP/1.1", &headers);
+    let chosen = shake(&offered, &any_origin(), &["b", "a"]).unwrap();
+    assert_eq!(chosen.subprotocol, Some("a"));
+}
+
+#[test]
+fn the_path_of_an_absolute_target_is_never_empty() {
+    let request = request("GET http://host?x=1 HTTP/1.1", GOOD);
+    with_head(&request, &LIMITS, |head| {
+        assert_eq!((head.path(), head.query()), ("/", Some("x=1")));
+        Ok(())
+    })
+    .unwrap();
 }
