@@ -125,6 +125,19 @@ impl Subscriptions {
         }
     }
 
+    /// Lanes (by slot) and positions of those that get publications.
+    pub fn active(&self) -> impl Iterator<Item = (u32, u32)> {
+        let all = match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(all) => all,
+        };
+        all.iter().filter_map(|one| match one.place {
+            Place::Active { lane, position } => Some((lane, position)),
+            Place::Pending(_) => None,
+        })
+    }
+
     /// Takes any one out.
     pub fn pop(&mut self) -> Option<Subscription> {
         match std::mem::take(self) {

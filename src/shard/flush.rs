@@ -93,6 +93,24 @@ impl Outbox {
         self.closing.push(id);
     }
 
+    /// Queues bytes for one connection, behind those queued before and in front of replies that
+    /// have been noted since [`Outbox::collect_replies`].
+    pub fn push_single(&mut self, id: ConnectionId, bytes: Bytes) {
+        self.singles.push_back((id, bytes));
+    }
+
+    /// Cuts the replies' buffer into what goes to each connection.
+    pub fn collect_replies(&mut self) {
+        if self.segments.is_empty() {
+            return;
+        }
+        let replies = self.replies.split().freeze();
+        for segment in self.segments.drain(..) {
+            let bytes = replies.slice(segment.start..segment.end);
+            self.singles.push_back((segment.id, bytes));
+        }
+    }
+
     fn next_stamp(&mut self) -> u32 {
         self.stamp = (self.stamp + 1) & (u32::MAX >> 1);
         self.stamp = self.stamp.max(1);
@@ -233,7 +251,7 @@ impl Shard {
 
     /// Replies and other sends to single connections; `false` when not all had room.
     fn collect_singles(&mut self, batch: &mut Batch, stamp: u32, room: usize) -> bool {
-        self.collect_replies();
+        self.outbox.collect_replies();
         while let Some((id, bytes)) = self.outbox.singles.pop_front() {
             let gone = self
                 .connections
@@ -261,18 +279,6 @@ impl Shard {
             }
         }
         true
-    }
-
-    /// Cuts the replies' buffer into what goes to each connection.
-    fn collect_replies(&mut self) {
-        if self.outbox.segments.is_empty() {
-            return;
-        }
-        let replies = self.outbox.replies.split().freeze();
-        for segment in self.outbox.segments.drain(..) {
-            let bytes = replies.slice(segment.start..segment.end);
-            self.outbox.singles.push_back((segment.id, bytes));
-        }
     }
 
     fn collect_lanes(&mut self, batch: &mut Batch, stamp: u32, room: usize) {

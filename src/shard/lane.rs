@@ -50,6 +50,15 @@ pub struct Joiner {
     pub frames_before: u32,
 }
 
+/// What a subscriber has not been handed to the ring of yet.
+#[derive(Default)]
+pub struct Owed {
+    /// The sealed buffer, if it is still to be served from it, and the frames in it.
+    pub sealed: Option<(Bytes, u32)>,
+    /// Where in the pending buffer its part begins, and the frames from there on.
+    pub pending: Option<(u32, u32)>,
+}
+
 /// Position of a member that stands among the joiners, its index there in the other bits.
 const JOINING: u32 = 1 << 31;
 
@@ -151,6 +160,31 @@ impl Lane {
         Self::fill(&mut self.members, hole, last, &mut moved[2]);
         self.members.pop();
         moved
+    }
+
+    /// What the subscriber at a position has yet to be sent.
+    pub fn owed(&self, position: u32) -> Owed {
+        let (from, frames_before) = if position & JOINING == 0 {
+            (0, 0)
+        } else {
+            let joiner = &self.joining[(position & !JOINING) as usize];
+            (joiner.from, joiner.frames_before)
+        };
+        let to_be_served = |sealed: &&Sealed| (sealed.cursor..sealed.end).contains(&position);
+        Owed {
+            sealed: self
+                .sealed
+                .as_ref()
+                .filter(to_be_served)
+                .map(|sealed| (sealed.bytes.clone(), sealed.frames)),
+            pending: (from < self.pending.len() as u32)
+                .then_some((from, self.pending_frames - frames_before)),
+        }
+    }
+
+    /// A copy of the pending buffer.
+    pub fn copy_pending(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.pending)
     }
 
     /// Encodes a publication behind what is pending; returns the bytes it takes.

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
-use super::mail::Delivery;
 use super::rate::Bucket;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Shard};
@@ -19,9 +18,6 @@ const REFUSALS_AT_ONCE: usize = 64;
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER_S: u32 = 5;
 
-/// How often a drain closes the connections whose turn has come.
-const DRAIN_STEP_MS: u64 = 16;
-
 /// Whether the driver may accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -31,19 +27,6 @@ pub enum Admission {
     After(u64),
     /// Never again: the shard is draining.
     Never,
-}
-
-/// A drain in progress.
-pub struct Drain {
-    began_ms: u64,
-    drain_ms: u64,
-    /// When the next connections are to be closed.
-    next_ms: u64,
-    /// Connections there were at its beginning.
-    total: usize,
-    closed: usize,
-    /// All slots below have been closed.
-    cursor: u32,
 }
 
 /// Why the server ends a connection.
@@ -202,71 +185,6 @@ impl Shard {
         }
     }
 
-    /// Closes all connections, spread over a time. New ones are not accepted any more.
-    ///
-    /// The closes begin when every other shard drains too: until then publications from before the
-    /// drain may be on their way here.
-    pub fn drain(&mut self, now_ms: u64, drain_ms: u64) {
-        if self.drain.is_some() {
-            return;
-        }
-        self.drain = Some(Drain {
-            began_ms: now_ms,
-            drain_ms: drain_ms.max(1),
-            next_ms: now_ms,
-            total: self.connections.table.len(),
-            closed: 0,
-            cursor: 0,
-        });
-        let own = self.identity.shard;
-        for shard in (0..self.identity.shards).filter(|&shard| shard != own) {
-            self.post.deliver(shard, Delivery::DrainBegun);
-            self.drain_letters += 1;
-        }
-        self.go_on_draining(now_ms);
-    }
-
-    /// Closes as many connections as should have been by now.
-    pub(super) fn go_on_draining(&mut self, now_ms: u64) {
-        if !self.all_drain() {
-            return;
-        }
-        let Some(mut drain) = self.drain.take() else {
-            return;
-        };
-        let passed = now_ms.saturating_sub(drain.began_ms).min(drain.drain_ms);
-        let goal = if passed == drain.drain_ms {
-            usize::MAX
-        } else {
-            1 + (drain.total as u64 * passed / drain.drain_ms) as usize
-        };
-        while drain.closed < goal && (drain.cursor as usize) < self.connections.table.capacity() {
-            if let Some(id) = self.connections.table.key_at(drain.cursor) {
-                drain.closed += 1;
-                if self.end(now_ms, id, Reason::Shutdown) {
-                    self.counters.closed_drain += 1;
-                }
-            }
-            drain.cursor += 1;
-        }
-        drain.next_ms = now_ms + DRAIN_STEP_MS;
-        self.drain = Some(drain);
-    }
-
-    /// When the next connections are to be told of the drain, while some remain.
-    pub(super) fn next_drain_ms(&self) -> Option<u64> {
-        self.drain
-            .as_ref()
-            .filter(|d| (d.cursor as usize) < self.connections.table.capacity())
-            .filter(|_| self.all_drain())
-            .map(|d| d.next_ms)
-    }
-
-    /// Whether every other shard has begun to drain.
-    pub(super) fn all_drain(&self) -> bool {
-        self.draining_peers + 1 >= self.identity.shards
-    }
-
     /// Says the last word to a connection and closes it when that is out. `false` when it was
     /// being closed already.
     pub(super) fn end(&mut self, now_ms: u64, id: ConnectionId, reason: Reason) -> bool {
@@ -282,7 +200,7 @@ impl Shard {
         connection
             .session
             .put_close(code, text, &refusal, &mut last_words);
-        self.say_last(id, last_words.freeze());
+        self.say_last(id, last_words.freeze(), reason);
         self.begin_closing(now_ms, id);
         true
     }
@@ -323,18 +241,19 @@ impl Shard {
         self.effects.push_back(Effect::Close(id));
     }
 
-    /// Queues a connection's last bytes, behind the frame it is in the middle of where it is slow.
-    fn say_last(&mut self, id: ConnectionId, last_words: Bytes) {
+    /// Queues a connection's last bytes. Where it is slow they stand behind the frame it is in the
+    /// middle of; but whoever is closed only because the server ends is sent all before them.
+    fn say_last(&mut self, id: ConnectionId, last_words: Bytes, reason: Reason) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
         match &mut connection.backlog {
-            Some(backlog) => {
+            Some(backlog) if reason != Reason::Shutdown => {
                 self.counters.backlog_bytes -= backlog.bytes() as u64;
                 backlog.cut_to(last_words);
                 self.counters.backlog_bytes += backlog.bytes() as u64;
             }
-            None => {
+            _ => {
                 let replies_from = self.outbox.replies_len();
                 self.outbox.replies().extend_from_slice(&last_words);
                 self.outbox.note_reply(id, replies_from);

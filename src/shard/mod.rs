@@ -24,6 +24,7 @@
 mod backlog;
 mod batch;
 mod connection;
+mod drain;
 mod fanout;
 mod flush;
 mod lane;
@@ -48,9 +49,9 @@ use crate::metrics::Counters;
 use crate::session::{self, Command};
 use crate::table::Key;
 use connection::Connections;
+use drain::Drain;
 use fanout::Fanout;
 use flush::Outbox;
-use lifecycle::Drain;
 use mail::{Delivery, Request};
 use post::Post;
 use rate::Bucket;

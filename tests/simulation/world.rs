@@ -40,6 +40,8 @@ pub struct World {
     /// The clock has jumped, so that anybody may be taken for silent or late.
     pub jumped: bool,
     pub sabotaged: u64,
+    /// By channel: offset of the last publication that was answered before a drain began.
+    pub answered: Vec<u64>,
     calm: bool,
     draining: bool,
     control_outgoing: VecDeque<(usize, Request)>,
@@ -77,6 +79,7 @@ impl World {
             calls: Vec::new(),
             jumped: false,
             sabotaged: 0,
+            answered: vec![0; plan.channels],
             calm: true,
             draining: false,
             control_outgoing: VecDeque::new(),
@@ -177,6 +180,12 @@ impl World {
 
     fn drain(&mut self, drain_ms: u64) {
         self.draining = true;
+        for call in &self.calls {
+            if let [Ok(position)] = call.answers[..] {
+                let last = &mut self.answered[call.channel];
+                *last = position.offset.max(*last);
+            }
+        }
         for shard in 0..self.plan.shards {
             self.control_outgoing
                 .push_back((shard, Request::Drain { drain_ms }));

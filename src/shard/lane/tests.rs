@@ -96,6 +96,24 @@ impl Flush {
         }
     }
 
+    /// What a subscriber has been sent, and would be if it had to be sent all now.
+    fn received_and_owed(&self, slot: u32) -> Vec<u64> {
+        let owed = self.lane.owed(self.positions[&slot]);
+        let pending = self.lane.copy_pending();
+        let mut copy = Self::new();
+        copy.received.insert(slot, self.received[&slot].clone());
+        if let Some((bytes, frames)) = owed.sealed {
+            assert_eq!(bytes.len(), frames as usize * 10);
+            copy.take(slot, &bytes);
+        }
+        if let Some((from, frames)) = owed.pending {
+            let bytes = pending.slice(from as usize..);
+            assert_eq!(bytes.len(), frames as usize * 10);
+            copy.take(slot, &bytes);
+        }
+        copy.received[&slot].clone()
+    }
+
     fn take(&mut self, slot: u32, frames: &[u8]) {
         let received = self
             .received
@@ -141,6 +159,10 @@ proptest! {
                 Step::Publish => flush.publish(),
                 Step::Serve(sends) => flush.serve(sends),
             }
+        }
+        for slot in flush.received.keys() {
+            let expected: Vec<u64> = (joined_at[slot]..flush.published).collect();
+            prop_assert_eq!(flush.received_and_owed(*slot), expected, "owed to slot {}", slot);
         }
         flush.serve(100_000);
         prop_assert!(flush.lane.is_clean());
