@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod encoding;
+pub mod endpoint;
 pub mod metrics;
 pub mod publication;
 pub mod raw;

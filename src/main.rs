@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use pushring::cli;
 use pushring::config::Config;
 use pushring::reactor::sys;
+use pushring::server::Server;
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
@@ -20,8 +21,20 @@ fn main() -> ExitCode {
 
 fn serve(config: Config) -> ExitCode {
     cli::start_logging(&config.log);
-    match pushring::server::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
+    let (listen, internal) = (config.listen, config.internal);
+    let server = Server::builder()
+        .config(config)
+        .internal(internal)
+        .raw_protocol()
+        .heed_signals()
+        .start();
+    match server {
+        Ok(server) => {
+            tracing::info!("subscribe at ws://{listen}/sub/{{channel}}");
+            tracing::info!("publish with: curl -d hello http://{internal}/pub/news");
+            server.wait();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("pushring: {error}");
             ExitCode::from(cli::EXIT_USAGE)

@@ -16,7 +16,7 @@ const LEAVES: [&str; 4] = ["config", "metrics", "publication", "table"];
 /// of its neighbours unless [`MAY_USE`] says so.
 const FLOORS: [&[&str]; 6] = [
     &["ws", "stomp", "centrifuge", "raw", "sse"],
-    &["session", "channel", "encoding"],
+    &["session", "endpoint", "channel", "encoding"],
     &["shard"],
     &["reactor"],
     &["server", "control", "cluster"],
@@ -24,13 +24,14 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 8] = [
+const MAY_USE: [(&str, &str); 9] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
     ("centrifuge", "ws"),
-    ("session", "channel"),
-    ("session", "encoding"),
+    ("session", "endpoint"),
+    ("endpoint", "channel"),
+    ("endpoint", "encoding"),
     ("server", "control"),
     ("server", "cluster"),
     ("main", "cli"),
@@ -111,7 +112,7 @@ fn a_floor_that_looks_up_is_found() {
         ),
         (
             "session/head.rs",
-            "use super::Settings;\nuse crate::channel::ChannelName;\n",
+            "use super::Settings;\nuse crate::endpoint::Routes;\n",
         ),
         ("lib.rs", "pub use crate::reactor::run;\n"),
     ] {

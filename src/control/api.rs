@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use super::json::{self, Broadcast, Publish};
 use super::{Control, PublishError, metrics};
 use crate::channel::ChannelName;
+use crate::endpoint::Payload;
 use crate::publication::{Kind, Position};
 use crate::ws::handshake;
 
@@ -74,7 +74,8 @@ async fn publish_body(
     } else {
         Kind::of(&body)
     };
-    match control.counter.publish(channel, kind, body).await {
+    let payload = Payload::new(kind, body);
+    match control.handle.publish(&channel, payload).await {
         Ok(position) => json_response(position_json(position)),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -140,10 +141,10 @@ async fn scrape(State(control): State<Arc<Control>>) -> Response {
 }
 
 async fn ready(State(control): State<Arc<Control>>) -> Response {
-    if control.ready.load(Ordering::Relaxed) {
-        "ready\n".into_response()
-    } else {
+    if control.handle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else {
+        "ready\n".into_response()
     }
 }
 
@@ -152,11 +153,8 @@ async fn publish_one(control: &Control, name: &str, data: &Bytes) -> String {
         Ok(channel) => channel,
         Err(error) => return error_json(BAD_REQUEST, &format!("bad request: {error}")),
     };
-    match control
-        .counter
-        .publish(channel, Kind::Text, data.clone())
-        .await
-    {
+    let payload = Payload::new(Kind::Text, data.clone());
+    match control.handle.publish(&channel, payload).await {
         Ok(position) => format!("{{\"result\":{}}}", position_json(position)),
         Err(error @ PublishError::Full(_)) => error_json(LIMIT_EXCEEDED, &error.to_string()),
         Err(error @ PublishError::ShuttingDown) => error_json(NOT_AVAILABLE, &error.to_string()),

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod handle;
 pub mod json;
 mod metrics;
 mod office;
@@ -12,38 +13,30 @@ use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::registry::Registry;
 
-pub use office::{Counter, Office, PublishError};
+pub use handle::{Handle, Letter, PostError, PublishError};
+pub use office::Office;
 
 use crate::config::Config;
 use crate::metrics::ShardMetrics;
 
 /// What every request handler reaches.
 pub struct Control {
-    counter: Counter,
+    handle: Handle,
     registry: Registry,
     message_bytes_max: usize,
-    /// Whether new clients should come here.
-    ready: AtomicBool,
 }
 
 impl Control {
     /// For a server whose shards all run.
-    pub fn new(config: &Config, counter: Counter, shards: Vec<Arc<ShardMetrics>>) -> Arc<Self> {
+    pub fn new(config: &Config, handle: Handle, shards: Vec<Arc<ShardMetrics>>) -> Arc<Self> {
         Arc::new(Self {
-            counter,
+            handle,
             registry: metrics::registry(shards),
             message_bytes_max: config.limits.message_bytes_max,
-            ready: AtomicBool::new(true),
         })
-    }
-
-    /// From now on `/ready` says no.
-    pub fn begin_drain(&self) {
-        self.ready.store(false, Ordering::Relaxed);
     }
 }
 

@@ -1,153 +1,77 @@
 //! The control thread's end of the mailboxes: requests out, answers back to who asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
 use foldhash::quality::FixedState;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::channel::{ChannelName, ChannelsFull};
-use crate::publication::{Kind, Position};
+use super::handle::{Answer, Letter};
 use crate::reactor::Mailboxes;
 use crate::shard::mail::{Delivery, Request, Ticket};
-
-/// Letters that wait for the office; more make their senders wait.
-const LETTERS_MAX: usize = 1_024;
-
-type Answer = Result<Position, ChannelsFull>;
-
-/// A request on its way to a shard.
-struct Letter {
-    shard: usize,
-    request: Request,
-    answer: Option<oneshot::Sender<Answer>>,
-}
-
-/// Why a publish got no place in its channel's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// The owner keeps as many channels as it may.
-    #[error(transparent)]
-    Full(#[from] ChannelsFull),
-    /// The shard has ended.
-    #[error("the server is shutting down")]
-    ShuttingDown,
-}
-
-/// Sends requests to shards; cheap to clone.
-#[derive(Clone)]
-pub struct Counter {
-    letters: mpsc::Sender<Letter>,
-    hasher: FixedState,
-    shards: usize,
-}
-
-impl Counter {
-    /// Publishes a message and waits for its place in the stream.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub async fn publish(
-        &self,
-        channel: ChannelName,
-        kind: Kind,
-        payload: Bytes,
-    ) -> Result<Position, PublishError> {
-        let shard = channel.owner(&self.hasher, self.shards);
-        let (answer, answered) = oneshot::channel();
-        let letter = Letter {
-            shard,
-            request: Request::Publish {
-                channel,
-                kind,
-                payload,
-                ticket: None,
-            },
-            answer: Some(answer),
-        };
-        if self.letters.send(letter).await.is_err() {
-            return Err(PublishError::ShuttingDown);
-        }
-        match answered.await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(PublishError::ShuttingDown),
-        }
-    }
-
-    /// Has all shards close their connections within a time.
-    pub async fn drain(&self, drain_ms: u64) {
-        for shard in 0..self.shards {
-            let letter = Letter {
-                shard,
-                request: Request::Drain { drain_ms },
-                answer: None,
-            };
-            // An office that is gone has seen all shards end.
-            let _ = self.letters.send(letter).await;
-        }
-    }
-}
 
 /// Works on letters and answers until every shard has drained.
 pub struct Office {
     mail: Mailboxes,
     bell: AsyncFd<OwnedFd>,
     letters: mpsc::Receiver<Letter>,
+    hasher: FixedState,
+    shards: usize,
+    /// What the letter in hand asks of which shards; the next is opened when it is empty.
+    outgoing: VecDeque<(usize, Request)>,
     calls: HashMap<u64, oneshot::Sender<Answer>>,
     next_call: u64,
     shards_left: usize,
 }
 
 impl Office {
-    /// The office and the counter that it is reached by. Inside of a tokio runtime only.
+    /// An office for the letters that come in. Inside of a tokio runtime only.
     ///
     /// # Errors
     /// When the bell's descriptor cannot be copied or watched.
-    pub fn open(mail: Mailboxes, shards: usize, hash_seed: u64) -> io::Result<(Self, Counter)> {
-        let (sender, letters) = mpsc::channel(LETTERS_MAX);
+    pub fn open(
+        mail: Mailboxes,
+        letters: mpsc::Receiver<Letter>,
+        shards: usize,
+        hash_seed: u64,
+    ) -> io::Result<Self> {
         let bell = mail.bell().watch()?;
-        let office = Self {
+        Ok(Self {
             mail,
             bell,
             letters,
+            hasher: FixedState::with_seed(hash_seed),
+            shards,
+            outgoing: VecDeque::new(),
             calls: HashMap::new(),
             next_call: 0,
             shards_left: shards,
-        };
-        let counter = Counter {
-            letters: sender,
-            hasher: FixedState::with_seed(hash_seed),
-            shards,
-        };
-        Ok((office, counter))
+        })
     }
 
     /// Runs until every shard has drained.
     pub async fn run(mut self) {
-        let mut pending = None;
         loop {
             self.take_deliveries();
             if self.shards_left == 0 {
                 return;
             }
-            if let Some(letter) = pending.take() {
-                pending = self.post(letter);
-            }
+            self.post();
             self.mail.bell().fall_asleep();
-            let peers: Vec<usize> = self.mail.peers().collect();
-            let blocked = match &pending {
-                Some(letter) => !self.mail.has_room_for_request(letter.shard),
+            let peers = self.mail.peers();
+            let delivered = peers.into_iter().any(|peer| self.mail.has_delivery(peer));
+            let blocked = match self.outgoing.front() {
+                Some(&(shard, _)) => !self.mail.has_room_for_request(shard),
                 None => true,
             };
-            if peers.iter().any(|&peer| self.mail.has_delivery(peer)) || !blocked {
+            if delivered || !blocked {
                 self.mail.bell().wake_up();
                 continue;
             }
             tokio::select! {
-                letter = self.letters.recv(), if pending.is_none() => pending = letter,
+                Some(letter) = self.letters.recv(), if self.outgoing.is_empty() => self.take(letter),
                 rung = self.bell.readable() => {
                     if let Ok(mut rung) = rung {
                         self.mail.bell().clear();
@@ -159,27 +83,59 @@ impl Office {
         }
     }
 
-    /// Posts a letter, or returns it where the mailbox is full.
-    fn post(&mut self, mut letter: Letter) -> Option<Letter> {
-        if !self.mail.has_room_for_request(letter.shard) {
-            return Some(letter);
-        }
-        if let Request::Publish { ticket, .. } = &mut letter.request
-            && let Some(answer) = letter.answer.take()
-        {
-            *ticket = Some(Ticket {
-                asker: self.next_call,
-                subscription: 0,
-            });
-            self.calls.insert(self.next_call, answer);
-            self.next_call += 1;
-        }
-        match self.mail.send_request(letter.shard, letter.request) {
-            Ok(()) => {
-                self.mail.ring(letter.shard);
-                None
+    /// Addresses a letter.
+    fn take(&mut self, letter: Letter) {
+        match letter {
+            Letter::Publish {
+                channel,
+                payload,
+                answer,
+            } => {
+                let shard = channel.owner(&self.hasher, self.shards);
+                let ticket = answer.map(|answer| self.note_call(answer));
+                let (kind, payload) = payload.into_parts();
+                let request = Request::Publish {
+                    channel,
+                    kind,
+                    payload,
+                    ticket,
+                };
+                self.outgoing.push_back((shard, request));
             }
-            Err(request) => Some(Letter { request, ..letter }),
+            Letter::Connection { name, order } => {
+                let shard = name.shard as usize;
+                // A name of another server's may be of a shard that is not there.
+                if shard < self.shards {
+                    let key = name.key;
+                    let request = Request::Connection { key, order };
+                    self.outgoing.push_back((shard, request));
+                }
+            }
+            Letter::Drain { drain_ms } => {
+                let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
+                self.outgoing.extend(drains);
+            }
+        }
+    }
+
+    fn note_call(&mut self, answer: oneshot::Sender<Answer>) -> Ticket {
+        let ticket = Ticket {
+            asker: self.next_call,
+            subscription: 0,
+        };
+        self.calls.insert(self.next_call, answer);
+        self.next_call += 1;
+        ticket
+    }
+
+    /// Posts what is addressed as long as there is room.
+    fn post(&mut self) {
+        while let Some((shard, request)) = self.outgoing.pop_front() {
+            if let Err(request) = self.mail.send_request(shard, request) {
+                self.outgoing.push_front((shard, request));
+                return;
+            }
+            self.mail.ring(shard);
         }
     }
 

@@ -26,8 +26,9 @@ pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;
 use crate::metrics::{self, ShardMetrics, TurnBuckets};
+use crate::session;
 use crate::shard::mail::{Delivery, Request};
-use crate::shard::{Batch, Effect, Exception, Shard};
+use crate::shard::{Batch, Effect, Exception, Identity, Shard};
 use accept::Acceptor;
 use clock::Clock;
 use ready::{Armed, Token};
@@ -45,8 +46,10 @@ const SENDING_A_TURN: Duration = Duration::from_millis(20);
 
 /// What a shard's thread is started with.
 pub struct Parts {
-    /// The brain.
-    pub shard: Shard,
+    /// Which shard it is.
+    pub identity: Identity,
+    /// What its sessions have in common with those of the others.
+    pub sessions: Arc<session::Settings>,
     /// Its listening socket.
     pub listener: Socket,
     /// Its mailboxes.
@@ -61,8 +64,9 @@ pub struct Parts {
 
 /// Runs a shard on the calling thread until it has drained.
 ///
-/// `ready` is called once, when connections are accepted or it is clear that they will not be.
-pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>)) {
+/// `ready` is called once, when connections can be accepted or it is clear that they cannot. Only
+/// if it returns true does the shard begin to.
+pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     if let Some(core) = parts.core
         && let Err(error) = sys::pin_to(core)
     {
@@ -75,10 +79,18 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>)) {
     });
     match set_up {
         Ok((runtime, ring)) => {
-            let reactor = Reactor::new(parts, ring);
+            // The brain is made on its own thread: endpoints need not be able to move to another.
+            let shard = Shard::new(
+                parts.identity.clone(),
+                parts.config.clone(),
+                parts.sessions.clone(),
+            );
+            let reactor = Reactor::new(shard, parts, ring);
             runtime.block_on(reactor.run(ready));
         }
-        Err(error) => ready(Err(error)),
+        Err(error) => {
+            ready(Err(error));
+        }
     }
 }
 
@@ -118,9 +130,9 @@ struct Reactor {
 }
 
 impl Reactor {
-    fn new(parts: Parts, ring: SendRing) -> Self {
+    fn new(shard: Shard, parts: Parts, ring: SendRing) -> Self {
         Self {
-            shard: parts.shard,
+            shard,
             sockets: Sockets::default(),
             acceptor: Acceptor::new(parts.listener),
             ring,
@@ -139,10 +151,12 @@ impl Reactor {
         }
     }
 
-    async fn run(mut self, ready: impl FnOnce(Result<(), SetupError>)) {
+    async fn run(mut self, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
+        if !ready(Ok(())) {
+            return;
+        }
         self.acceptor.watch();
         self.watch_bell();
-        ready(Ok(()));
         loop {
             let began = Instant::now();
             let now_ms = self.clock.now_ms();

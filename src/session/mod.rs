@@ -1,31 +1,38 @@
 //! One connection's state machine: bytes in, commands and bytes out.
 //!
-//! A session knows the request head, the WebSocket framing and the client protocol of its
-//! connection; it knows nothing of sockets, of time, or of who else is connected. Feed it what
-//! has arrived with [`Session::handle_input`]; it appends its replies to one buffer and its
+//! A session knows the request head, the WebSocket framing and which endpoint its connection is
+//! at; it knows nothing of sockets, of time, or of who else is connected. Feed it what has arrived
+//! with [`Session::handle_input`]; it calls the endpoint, and appends replies to one buffer and
 //! commands to a list, both of which the shard empties before it feeds the next.
 //!
-//! Between two messages a session holds no memory but itself.
+//! Between two messages a session holds no memory but itself and its endpoint's state.
 
 #![forbid(unsafe_code)]
 
 mod head;
-mod route;
+mod open;
 
-use bytes::{BufMut, Bytes};
+use std::borrow::Cow;
+use std::net::IpAddr;
 
-use crate::channel::ChannelName;
+use bytes::{BufMut, BytesMut};
+
 use crate::config::Config;
-use crate::encoding::Encoding;
-use crate::publication::Kind;
-use crate::raw;
+pub use crate::endpoint::Command;
+use crate::endpoint::{
+    Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
+    RouteError, Routes, Side, State as EndpointState, raw,
+};
 use crate::ws::close::{self, CloseCode};
 use crate::ws::frame::{self, Opcode};
-use crate::ws::handshake::{HeadLimits, OriginPatternError, Origins, Refusal};
-use crate::ws::message::{Item, Limits, Reader};
+use crate::ws::handshake::{HeadLimits, Refusal};
+use crate::ws::message::{Item, Limits, ReadError, Reader};
 
 use head::HeadBuffer;
-use route::Route;
+
+/// For paths of the default server that lead nowhere.
+const NOT_FOUND: &str =
+    "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}";
 
 /// What all sessions of a server have in common.
 pub struct Settings {
@@ -33,19 +40,25 @@ pub struct Settings {
     pub head: HeadLimits,
     /// Bounds of messages.
     pub messages: Limits,
-    /// Which `Origin` headers may upgrade.
-    pub origins: Origins,
-    /// Whether `/echo` exists.
-    pub echo: bool,
+    /// Which path leads where.
+    pub routes: Routes,
 }
 
 impl Settings {
-    /// The sessions' part of the configuration.
+    /// The sessions' part of the configuration, with the routes of the default server.
     ///
     /// # Errors
     /// An origin pattern that is none.
-    pub fn new(config: &Config) -> Result<Self, OriginPatternError> {
-        Ok(Self {
+    pub fn new(config: &Config) -> Result<Self, RouteError> {
+        let origins = (&*config.origins.allowed, config.origins.missing_allowed);
+        let routes = raw::routes(config.echo).collect();
+        let routes = Routes::new(routes, Vec::new(), origins, NOT_FOUND)?;
+        Ok(Self::with_routes(config, routes))
+    }
+
+    /// The same with routes of one's own.
+    pub fn with_routes(config: &Config, routes: Routes) -> Self {
+        Self {
             head: HeadLimits {
                 head_bytes_max: config.limits.head_bytes_max,
                 headers_max: config.limits.headers_max,
@@ -53,37 +66,23 @@ impl Settings {
             messages: Limits {
                 message_bytes_max: config.limits.message_bytes_max,
             },
-            origins: Origins::parse(&config.origins.allowed, config.origins.missing_allowed)?,
-            echo: config.echo,
-        })
+            routes,
+        }
     }
 }
 
-/// What a session wants of its shard.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Command {
-    /// The opening handshake is over; the connection is a WebSocket now.
-    Opened,
-    /// Subscribe to a channel.
-    Subscribe {
-        /// The session's number for it, which comes back with everything about it.
-        subscription: u32,
-        /// The channel.
-        channel: ChannelName,
-        /// How its publications leave.
-        encoding: Encoding,
-    },
-    /// Publish a message.
-    Publish {
-        /// The channel.
-        channel: ChannelName,
-        /// Text or binary.
-        kind: Kind,
-        /// The message.
-        payload: Bytes,
-    },
-    /// Nothing more will be said: close as soon as the replies are out.
-    Close,
+/// What a session works with while it is fed.
+pub struct Surroundings<'a> {
+    /// What holds for all.
+    pub settings: &'a Settings,
+    /// The shard's endpoints.
+    pub endpoints: &'a mut Endpoints,
+    /// The connection's name.
+    pub name: ConnectionName,
+    /// Bytes to the client are appended to this.
+    pub replies: &'a mut BytesMut,
+    /// What the session wants of its shard is appended to this.
+    pub commands: &'a mut Vec<Command>,
 }
 
 /// What one read brought, for the limits of the connection and for the counters.
@@ -101,43 +100,53 @@ pub struct Session(State);
 enum State {
     /// The request head is not complete yet.
     Head(Box<HeadBuffer>),
-    /// `/sub/{channel}`: whatever the client says is checked and left alone.
-    Subscriber(Reader),
-    /// `/pub/{channel}`.
-    Publisher(Reader, ChannelName),
-    /// `/echo`.
-    Echo(Reader),
+    /// At an endpoint.
+    Open(Open),
     /// The last word is said; what still arrives is of no interest.
     Over,
 }
 
+/// A connection at an endpoint.
+struct Open {
+    reader: Reader,
+    /// The endpoint's own.
+    state: EndpointState,
+    /// Which endpoint.
+    route: u16,
+    next_subscription: u32,
+}
+
 impl Session {
     /// A session at its beginning. With a refusal it reads the request only to answer with that.
-    pub fn new(refusal: Option<Refusal>) -> Self {
-        Self(State::Head(Box::new(HeadBuffer::new(refusal))))
+    pub fn new(peer: IpAddr, refusal: Option<Refusal>) -> Self {
+        Self(State::Head(Box::new(HeadBuffer::new(peer, refusal))))
     }
 
     /// Takes in what has arrived, all of it. The input is used as scratch space.
-    pub fn handle_input(
-        &mut self,
-        input: &mut [u8],
-        settings: &Settings,
-        replies: &mut impl BufMut,
-        commands: &mut Vec<Command>,
-    ) -> Progress {
+    pub fn handle_input(&mut self, input: &mut [u8], around: &mut Surroundings<'_>) -> Progress {
         let mut frames_from = 0;
         if let State::Head(buffer) = &mut self.0 {
-            match buffer.take(input, settings) {
+            match open::handle_head(buffer, input, around) {
                 Ok(None) => return Progress::default(),
-                Ok(Some((route, head_end))) => {
-                    self.open(route, replies, commands);
-                    frames_from = head_end;
+                Ok(Some(opened)) => {
+                    self.0 = opened.state;
+                    frames_from = opened.head_end;
+                    self.close_if(opened.closing, around);
                 }
-                Err(refusal) => return self.refuse(&refusal, replies, commands),
+                Err(refusal) => return self.refuse(&refusal, around),
             }
         }
-        let input = &mut input[frames_from..];
-        self.handle_frames(input, settings, replies, commands)
+        self.handle_frames(&mut input[frames_from..], around)
+    }
+
+    /// Does what somebody else has ordered, if the connection is open.
+    pub fn handle_order(&mut self, order: Order, around: &mut Surroundings<'_>) {
+        self.call(around, |_, _, context| match order {
+            Order::Send(payload) => context.send_payload(&payload),
+            Order::Subscribe(channel) => context.subscribe(channel),
+            Order::Unsubscribe(channel) => context.unsubscribe(channel),
+            Order::Close { code, reason } => context.close(code, reason),
+        });
     }
 
     /// Whether the opening handshake still has to be completed.
@@ -147,7 +156,7 @@ impl Session {
 
     /// Whether WebSocket frames may still be sent.
     pub fn is_open(&self) -> bool {
-        !matches!(self.0, State::Head(_) | State::Over)
+        matches!(self.0, State::Open(_))
     }
 
     /// Appends a ping, the same for every connection.
@@ -156,48 +165,37 @@ impl Session {
     }
 
     /// Ends the session from the server's side: a close frame where the connection is a
-    /// WebSocket, an answer with that status where it has not become one.
-    pub fn put_close(
+    /// WebSocket, an answer with that status where it has not become one. An error where one is
+    /// the reason.
+    pub fn end(
         &mut self,
         code: CloseCode,
         reason: &str,
+        error: Option<&Error>,
         or_refusal: &Refusal,
-        replies: &mut impl BufMut,
+        around: &mut Surroundings<'_>,
     ) {
-        match std::mem::replace(&mut self.0, State::Over) {
-            State::Head(_) => or_refusal.put_response(replies),
+        match &self.0 {
+            State::Head(_) => {
+                or_refusal.put_response(around.replies);
+                self.0 = State::Over;
+            }
             State::Over => {}
-            State::Subscriber(_) | State::Publisher(..) | State::Echo(_) => {
-                close::put_close(replies, code, reason);
+            State::Open(_) => {
+                close::put_close(around.replies, code, reason);
+                self.leave(&Closed::by_server(code, reason), error, around);
             }
         }
     }
 
-    fn open(&mut self, route: Route, replies: &mut impl BufMut, commands: &mut Vec<Command>) {
-        route.upgrade.put_response(replies);
-        commands.push(Command::Opened);
-        self.0 = match route.endpoint {
-            route::Endpoint::Subscribe(channel) => {
-                commands.push(Command::Subscribe {
-                    subscription: 0,
-                    channel,
-                    encoding: Encoding::Raw,
-                });
-                State::Subscriber(Reader::default())
-            }
-            route::Endpoint::Publish(channel) => State::Publisher(Reader::default(), channel),
-            route::Endpoint::Echo => State::Echo(Reader::default()),
-        };
+    /// The connection broke, or its client fell silent: nothing can be said any more.
+    pub fn lose(&mut self, around: &mut Surroundings<'_>) {
+        self.leave(&Closed::lost(), Some(&Error::Lost), around);
     }
 
-    fn refuse(
-        &mut self,
-        refusal: &Refusal,
-        replies: &mut impl BufMut,
-        commands: &mut Vec<Command>,
-    ) -> Progress {
-        refusal.put_response(replies);
-        commands.push(Command::Close);
+    fn refuse(&mut self, refusal: &Refusal, around: &mut Surroundings<'_>) -> Progress {
+        refusal.put_response(around.replies);
+        around.commands.push(Command::Close);
         self.0 = State::Over;
         Progress {
             messages: 0,
@@ -205,82 +203,123 @@ impl Session {
         }
     }
 
-    fn handle_frames(
-        &mut self,
-        input: &mut [u8],
-        settings: &Settings,
-        replies: &mut impl BufMut,
-        commands: &mut Vec<Command>,
-    ) -> Progress {
+    fn handle_frames(&mut self, input: &mut [u8], around: &mut Surroundings<'_>) -> Progress {
         let mut progress = Progress::default();
         let mut at = 0;
         while at < input.len() {
-            let (reader, role) = match &mut self.0 {
-                State::Subscriber(reader) => (reader, Role::Subscriber),
-                State::Publisher(reader, channel) => (reader, Role::Publisher(channel)),
-                State::Echo(reader) => (reader, Role::Echo),
-                State::Head(_) | State::Over => return progress,
+            let State::Open(open) = &mut self.0 else {
+                return progress;
             };
-            match reader.read(&mut input[at..], &settings.messages) {
+            let read = open
+                .reader
+                .read(&mut input[at..], &around.settings.messages);
+            match read {
                 Ok((consumed, item)) => {
                     at += consumed;
-                    match item {
-                        None => {}
-                        Some(Item::Text(payload)) => {
-                            progress.messages += 1;
-                            role.handle_message(Kind::Text, &payload, replies, commands);
-                        }
-                        Some(Item::Binary(payload)) => {
-                            progress.messages += 1;
-                            role.handle_message(Kind::Binary, &payload, replies, commands);
-                        }
-                        Some(Item::Ping(payload)) => {
-                            frame::put_frame(replies, Opcode::Pong, &payload);
-                        }
-                        Some(Item::Pong) => {}
-                        Some(Item::Close(said)) => {
-                            let said = said.as_ref().map(|(code, reason)| (*code, &**reason));
-                            close::put_echo(replies, said);
-                            commands.push(Command::Close);
-                            self.0 = State::Over;
-                        }
+                    if let Some(item) = item {
+                        progress.messages += u32::from(self.handle_item(item, around));
                     }
                 }
                 Err(error) => {
-                    close::put_close(replies, error.close_code(), &error.to_string());
-                    commands.push(Command::Close);
-                    self.0 = State::Over;
+                    self.refuse_input(error, around);
                     progress.refused = true;
                 }
             }
         }
         progress
     }
-}
 
-/// What a connection does with the messages it sends.
-enum Role<'a> {
-    Subscriber,
-    Publisher(&'a ChannelName),
-    Echo,
-}
-
-impl Role<'_> {
-    fn handle_message(
-        self,
-        kind: Kind,
-        payload: &[u8],
-        replies: &mut impl BufMut,
-        commands: &mut Vec<Command>,
-    ) {
-        match self {
-            Self::Subscriber => {}
-            Self::Publisher(channel) => commands.push(Command::Publish {
-                channel: channel.clone(),
-                kind,
-                payload: Bytes::copy_from_slice(payload),
-            }),
-            Self::Echo => frame::put_frame(replies, raw::opcode(kind), payload),
+    /// Whether the item was a message.
+    fn handle_item(&mut self, item: Item<'_>, around: &mut Surroundings<'_>) -> bool {
+        match item {
+            Item::Text(text) => {
+                let Ok(text) = simdutf8::basic::from_utf8(&text) else {
+                    self.refuse_input(ReadError::NotUtf8, around);
+                    return true;
+                };
+                self.handle_message(Message::Text(text), around);
+                true
+            }
+            Item::Binary(bytes) => {
+                self.handle_message(Message::Binary(&bytes), around);
+                true
+            }
+            Item::Ping(payload) => {
+                frame::put_frame(around.replies, Opcode::Pong, &payload);
+                false
+            }
+            Item::Pong => false,
+            Item::Close(said) => {
+                let said = said.as_ref().map(|(code, reason)| (*code, &**reason));
+                close::put_echo(around.replies, said);
+                around.commands.push(Command::Close);
+                let (code, reason) = said.unwrap_or((Closed::NO_CODE, ""));
+                let closed = Closed {
+                    code,
+                    reason: Cow::Borrowed(reason),
+                    by: Side::Client,
+                };
+                self.leave(&closed, None, around);
+                false
+            }
         }
+    }
+
+    fn handle_message(&mut self, message: Message<'_>, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.message(state, message, context);
+        });
+    }
+
+    /// The client broke the protocol.
+    fn refuse_input(&mut self, error: ReadError, around: &mut Surroundings<'_>) {
+        let (code, reason) = (error.close_code(), error.to_string());
+        close::put_close(around.replies, code, &reason);
+        around.commands.push(Command::Close);
+        let closed = Closed::by_server(code, &reason);
+        self.leave(&closed, Some(&Error::Protocol(error)), around);
+    }
+
+    /// Lets something be done with an open connection.
+    fn call(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        work: impl FnOnce(&mut dyn Erased, &mut EndpointState, &mut Context<'_>),
+    ) {
+        let State::Open(open) = &mut self.0 else {
+            return;
+        };
+        let endpoint = around.endpoints.of(open.route);
+        let mut context = Context::new(
+            around.name,
+            &mut open.next_subscription,
+            around.replies,
+            around.commands,
+        );
+        work(endpoint, &mut open.state, &mut context);
+        let closing = context.into_closing();
+        self.close_if(closing, around);
+    }
+
+    /// Closes the connection if a callback has asked for that.
+    fn close_if(&mut self, closing: Option<(CloseCode, String)>, around: &mut Surroundings<'_>) {
+        if let Some((code, reason)) = closing {
+            close::put_close(around.replies, code, &reason);
+            around.commands.push(Command::Close);
+            self.leave(&Closed::by_server(code, &reason), None, around);
+        }
+    }
+
+    /// Takes the connection from its endpoint.
+    fn leave(&mut self, closed: &Closed<'_>, error: Option<&Error>, around: &mut Surroundings<'_>) {
+        let State::Open(mut open) = std::mem::replace(&mut self.0, State::Over) else {
+            return;
+        };
+        let endpoint = around.endpoints.of(open.route);
+        let mut publisher = Publisher::new(around.name, around.commands);
+        if let Some(error) = error {
+            endpoint.error(&mut open.state, error, &mut publisher);
+        }
+        endpoint.close(open.state, closed, &mut publisher);
     }
 }

@@ -125,17 +125,39 @@ impl Subscriptions {
         }
     }
 
-    /// Lanes (by slot) and positions of those that get publications.
-    pub fn active(&self) -> impl Iterator<Item = (u32, u32)> {
-        let all = match self {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Subscription> {
+        match self {
             Self::None => &[],
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(all) => all,
-        };
-        all.iter().filter_map(|one| match one.place {
+        }
+        .iter()
+    }
+
+    /// Lanes (by slot) and positions of those that get publications.
+    pub fn active(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.iter().filter_map(|one| match one.place {
             Place::Active { lane, position } => Some((lane, position)),
             Place::Pending(_) => None,
         })
+    }
+
+    /// Takes the one of that number out.
+    pub fn remove(&mut self, number: u32) -> Option<Subscription> {
+        match self {
+            Self::None => None,
+            Self::One(one) if one.number == number => self.pop(),
+            Self::One(_) => None,
+            Self::Many(all) => {
+                let at = all.iter().position(|s| s.number == number)?;
+                let removed = all.swap_remove(at);
+                if all.is_empty() {
+                    *self = Self::None;
+                }
+                Some(removed)
+            }
+        }
     }
 
     /// Takes any one out.
@@ -261,7 +283,7 @@ mod tests {
     #[test]
     fn an_idle_connection_stays_small() {
         assert!(
-            size_of::<Connection>() <= 96,
+            size_of::<Connection>() <= 104,
             "{} bytes a connection",
             size_of::<Connection>()
         );

@@ -12,6 +12,7 @@ use super::mail::{Delivery, Request, Ticket};
 use super::{ConnectionId, Shard};
 use crate::channel::{ChannelName, ChannelsFull};
 use crate::encoding::Encoding;
+use crate::endpoint::Which;
 use crate::publication::{Kind, Position, Publication};
 use crate::table::{Key, Table};
 
@@ -168,6 +169,7 @@ impl Shard {
                     self.answer(now_ms, from, Delivery::Published { ticket, result });
                 }
             }
+            Request::Connection { key, order } => self.handle_order(now_ms, key, order),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
         }
     }
@@ -235,6 +237,46 @@ impl Shard {
         self.ask(now_ms, owner, Request::Subscribe { channel, ticket });
     }
 
+    /// Whether the connection is subscribed to the channel in that encoding, or about to be.
+    pub(super) fn is_subscribed(
+        &self,
+        id: ConnectionId,
+        channel: &ChannelName,
+        encoding: &Encoding,
+    ) -> bool {
+        self.connections.table.get(id).is_some_and(|connection| {
+            connection
+                .subscriptions
+                .iter()
+                .any(|subscription| self.place_of(&subscription.place) == Some((channel, encoding)))
+        })
+    }
+
+    /// Ends a connection's subscriptions of which that is true, if there are any.
+    pub(super) fn unsubscribe(&mut self, now_ms: u64, id: ConnectionId, which: &Which) {
+        let Some(connection) = self.connections.table.get(id) else {
+            return;
+        };
+        let numbers: Vec<u32> = connection
+            .subscriptions
+            .iter()
+            .filter(|subscription| match which {
+                Which::Number(number) => subscription.number == *number,
+                Which::Channel(channel) => self
+                    .place_of(&subscription.place)
+                    .is_some_and(|(other, _)| other == channel),
+            })
+            .map(|subscription| subscription.number)
+            .collect();
+        for number in numbers {
+            if let Some(connection) = self.connections.table.get_mut(id)
+                && let Some(subscription) = connection.subscriptions.remove(number)
+            {
+                self.leave(now_ms, subscription);
+            }
+        }
+    }
+
     /// Takes a connection out of all its lanes.
     pub(super) fn leave_all(&mut self, now_ms: u64, id: ConnectionId) {
         while let Some(subscription) = self
@@ -281,6 +323,17 @@ impl Shard {
             self.fanout.channels.remove(&channel);
             let owner = self.owner_of(&channel);
             self.ask(now_ms, owner, Request::Leave { channel });
+        }
+    }
+
+    fn place_of<'a>(&'a self, place: &'a Place) -> Option<(&'a ChannelName, &'a Encoding)> {
+        match place {
+            Place::Pending(pending) => Some((&pending.0, &pending.1)),
+            Place::Active { lane, .. } => {
+                let key = self.fanout.lanes.key_at(*lane)?;
+                let lane = self.fanout.lanes.get(key)?;
+                Some((lane.channel(), lane.encoding()))
+            }
         }
     }
 

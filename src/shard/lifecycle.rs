@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
 use super::rate::Bucket;
 use super::wheel::Tick;
-use super::{ConnectionId, Effect, Shard};
-use crate::session::{Command, Progress, Session};
+use super::{ConnectionId, Effect, Identity, Shard};
+use crate::endpoint::{ConnectionName, Error, Order};
+use crate::session::{Command, Progress, Session, Surroundings};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
@@ -118,7 +119,7 @@ impl Shard {
         };
         let counted = per_peer != 0 && refusal.is_none();
         let id = self.connections.insert(Connection {
-            session: Session::new(refusal),
+            session: Session::new(peer, refusal),
             subscriptions: Subscriptions::None,
             backlog: None,
             extra: counted.then(|| {
@@ -152,25 +153,27 @@ impl Shard {
             return;
         }
         let handshaking = connection.phase == Phase::Handshake;
-        let replies_from = self.outbox.replies_len();
-        let mut commands = std::mem::take(&mut self.commands);
-        let progress = connection.session.handle_input(
-            input,
-            &self.sessions,
-            self.outbox.replies(),
-            &mut commands,
-        );
-        self.outbox.note_reply(id, replies_from);
+        let input_len = input.len();
+        let Some((progress, mut commands)) =
+            self.with_session(id, |session, around| session.handle_input(input, around))
+        else {
+            return;
+        };
         self.count(progress, handshaking);
-        if self.is_over_rate(now_ms, id, progress.messages, input.len()) {
+        if self.is_over_rate(now_ms, id, progress.messages, input_len) {
             self.counters.closed_rate += 1;
             commands.clear();
             self.end(now_ms, id, Reason::Rate);
         }
-        for command in commands.drain(..) {
-            self.handle_command(now_ms, id, command);
+        self.handle_commands(now_ms, id, commands);
+    }
+
+    /// Does what somebody outside of the connection's callbacks has ordered.
+    pub(super) fn handle_order(&mut self, now_ms: u64, id: ConnectionId, order: Order) {
+        let done = self.with_session(id, |session, around| session.handle_order(order, around));
+        if let Some(((), commands)) = done {
+            self.handle_commands(now_ms, id, commands);
         }
-        self.commands = commands;
     }
 
     /// The peer will send nothing more, or is gone.
@@ -196,30 +199,38 @@ impl Shard {
         }
         let (code, text) = reason.close();
         let refusal = Refusal::new(503, text).with_retry_after(RETRY_AFTER_S);
+        let error = (reason != Reason::Shutdown).then_some(Error::Limit { code, reason: text });
         let mut last_words = BytesMut::new();
-        connection
-            .session
-            .put_close(code, text, &refusal, &mut last_words);
+        let mut commands = std::mem::take(&mut self.commands);
+        connection.session.end(
+            code,
+            text,
+            error.as_ref(),
+            &refusal,
+            &mut Surroundings {
+                settings: &self.sessions,
+                endpoints: &mut self.endpoints,
+                name: name_of(&self.identity, id),
+                replies: &mut last_words,
+                commands: &mut commands,
+            },
+        );
         self.say_last(id, last_words.freeze(), reason);
         self.begin_closing(now_ms, id);
+        self.handle_commands(now_ms, id, commands);
         true
     }
 
     /// Answers a request that did not become complete in time, and closes the connection.
     pub(super) fn end_handshake(&mut self, now_ms: u64, id: ConnectionId) {
-        let Some(connection) = self.connections.table.get_mut(id) else {
-            return;
-        };
         self.counters.refused_late += 1;
         let refusal = Refusal::new(
             408,
             "the request head did not arrive in time (timeouts.head_ms)",
         );
-        let replies_from = self.outbox.replies_len();
-        connection
-            .session
-            .put_close(CloseCode::POLICY, "", &refusal, self.outbox.replies());
-        self.outbox.note_reply(id, replies_from);
+        self.with_session(id, |session, around| {
+            session.end(CloseCode::POLICY, "", None, &refusal, around);
+        });
         self.begin_closing(now_ms, id);
     }
 
@@ -239,6 +250,41 @@ impl Shard {
             self.connections.unstall(id.slot);
         }
         self.effects.push_back(Effect::Close(id));
+        if let Some(((), commands)) = self.with_session(id, Session::lose) {
+            self.handle_commands(now_ms, id, commands);
+        }
+    }
+
+    /// Lets a session work; what it replies is noted, what it wants is returned for
+    /// [`Shard::handle_commands`].
+    fn with_session<T>(
+        &mut self,
+        id: ConnectionId,
+        work: impl FnOnce(&mut Session, &mut Surroundings<'_>) -> T,
+    ) -> Option<(T, Vec<Command>)> {
+        let connection = self.connections.table.get_mut(id)?;
+        let replies_from = self.outbox.replies_len();
+        let mut commands = std::mem::take(&mut self.commands);
+        let done = work(
+            &mut connection.session,
+            &mut Surroundings {
+                settings: &self.sessions,
+                endpoints: &mut self.endpoints,
+                name: name_of(&self.identity, id),
+                replies: self.outbox.replies(),
+                commands: &mut commands,
+            },
+        );
+        self.outbox.note_reply(id, replies_from);
+        Some((done, commands))
+    }
+
+    fn handle_commands(&mut self, now_ms: u64, id: ConnectionId, mut commands: Vec<Command>) {
+        for command in commands.drain(..) {
+            self.handle_command(now_ms, id, command);
+        }
+        // The list is kept for its room.
+        self.commands = commands;
     }
 
     /// Queues a connection's last bytes. Where it is slow they stand behind the frame it is in the
@@ -290,20 +336,27 @@ impl Shard {
                 encoding,
             } => {
                 let max = self.config.limits.subscriptions_max;
-                let Some(connection) = self.connections.table.get_mut(id) else {
+                let Some(connection) = self.connections.table.get(id) else {
                     return;
                 };
+                if connection.phase != Phase::Open || self.is_subscribed(id, &channel, &encoding) {
+                    return;
+                }
                 if connection.subscriptions.len() >= max {
                     self.counters.closed_limit += 1;
                     self.end(now_ms, id, Reason::Subscriptions);
                     return;
                 }
+                let Some(connection) = self.connections.table.get_mut(id) else {
+                    return;
+                };
                 connection.subscriptions.add(Subscription {
                     number: subscription,
                     place: Place::Pending(Box::new((channel.clone(), encoding))),
                 });
                 self.subscribe(now_ms, id, subscription, channel);
             }
+            Command::Unsubscribe(which) => self.unsubscribe(now_ms, id, &which),
             Command::Publish {
                 channel,
                 kind,
@@ -352,5 +405,12 @@ impl Shard {
             });
         !message_rate.take(now_ms, messages_max, u64::from(messages))
             | !byte_rate.take(now_ms, bytes_max, bytes as u64)
+    }
+}
+
+fn name_of(identity: &Identity, key: ConnectionId) -> ConnectionName {
+    ConnectionName {
+        shard: identity.shard as u32,
+        key,
     }
 }

@@ -8,7 +8,9 @@
 use bytes::Bytes;
 
 use crate::channel::{ChannelName, ChannelsFull};
+use crate::endpoint::Order;
 use crate::publication::{Kind, Position, Publication};
+use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,13 @@ pub enum Request {
         payload: Bytes,
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
+    },
+    /// From the control thread: do something with one connection, if it is still there.
+    Connection {
+        /// The connection's key.
+        key: Key,
+        /// What to do.
+        order: Order,
     },
     /// From the control thread: close all connections within that many ms.
     Drain {

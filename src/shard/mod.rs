@@ -45,6 +45,7 @@ pub use lifecycle::Admission;
 
 use crate::channel::Directory;
 use crate::config::Config;
+use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
 use crate::session::{self, Command};
 use crate::table::Key;
@@ -92,6 +93,7 @@ pub struct Shard {
     identity: Identity,
     config: Arc<Config>,
     sessions: Arc<session::Settings>,
+    endpoints: Endpoints,
     hasher: FixedState,
     connections: Connections,
     fanout: Fanout,
@@ -114,7 +116,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard without connections.
+    /// A shard without connections, with its own instances of the endpoints; so it stays on the
+    /// thread where it is made.
     pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
@@ -137,6 +140,7 @@ impl Shard {
             drain_letters: 0,
             counters: Counters::default(),
             commands: Vec::new(),
+            endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
             config,

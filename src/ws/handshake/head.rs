@@ -135,6 +135,13 @@ impl<'a> Head<'a> {
         self.all(name).count()
     }
 
+    /// All headers in their order, without spaces around the values.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.headers
+            .iter()
+            .map(|header| (header.name, header.value.trim_ascii()))
+    }
+
     /// The elements of a header that is a list, over all headers of that name.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.all(name)

@@ -68,8 +68,10 @@ impl Refusal {
 fn status_name(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
         426 => "Upgrade Required",
         429 => "Too Many Requests",

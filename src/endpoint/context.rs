@@ -1,0 +1,140 @@
+//! What a callback may do.
+
+use bytes::BytesMut;
+
+use super::{Command, ConnectionName, Message, Payload, Which};
+use crate::channel::ChannelName;
+use crate::encoding::Encoding;
+use crate::publication::Kind;
+use crate::raw;
+use crate::ws::close::CloseCode;
+use crate::ws::frame;
+
+/// The connection that a callback is called for, and the channels.
+pub struct Context<'a> {
+    name: ConnectionName,
+    next_subscription: &'a mut u32,
+    out: &'a mut BytesMut,
+    commands: &'a mut Vec<Command>,
+    closing: Option<(CloseCode, String)>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        name: ConnectionName,
+        next_subscription: &'a mut u32,
+        out: &'a mut BytesMut,
+        commands: &'a mut Vec<Command>,
+    ) -> Self {
+        Self {
+            name,
+            next_subscription,
+            out,
+            commands,
+            closing: None,
+        }
+    }
+
+    /// The connection's name, by which the server's handle reaches it from any thread.
+    pub fn name(&self) -> ConnectionName {
+        self.name
+    }
+
+    /// Sends a message to this connection, in front of all publications that have not left yet.
+    pub fn send(&mut self, message: Message<'_>) {
+        self.put(message.kind(), message.as_bytes());
+    }
+
+    /// Sends a text to this connection.
+    pub fn send_text(&mut self, text: &str) {
+        self.send(Message::Text(text));
+    }
+
+    /// Sends bytes to this connection.
+    pub fn send_binary(&mut self, bytes: &[u8]) {
+        self.send(Message::Binary(bytes));
+    }
+
+    /// Subscribes this connection: from now on it gets what is published to the channel, each
+    /// publication as one message. Nothing happens if it is subscribed already.
+    ///
+    /// One subscription too many (`limits.subscriptions_max`) closes the connection.
+    pub fn subscribe(&mut self, channel: ChannelName) {
+        let subscription = *self.next_subscription;
+        *self.next_subscription = subscription.wrapping_add(1);
+        self.commands.push(Command::Subscribe {
+            subscription,
+            channel,
+            encoding: Encoding::Raw,
+        });
+    }
+
+    /// Ends the subscription to a channel, if there is one.
+    pub fn unsubscribe(&mut self, channel: ChannelName) {
+        self.commands
+            .push(Command::Unsubscribe(Which::Channel(channel)));
+    }
+
+    /// Publishes a message to all subscribers of a channel, wherever they are.
+    ///
+    /// When there is more to publish than the server gets rid of, this connection is not read for
+    /// as long.
+    pub fn publish(&mut self, channel: &ChannelName, message: impl Into<Payload>) {
+        self.publisher().publish(channel, message);
+    }
+
+    /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,
+    /// behind what was sent to it before. Nothing is received any more.
+    pub fn close(&mut self, code: CloseCode, reason: impl Into<String>) {
+        self.closing.get_or_insert_with(|| (code, reason.into()));
+    }
+
+    pub(crate) fn send_payload(&mut self, payload: &Payload) {
+        self.put(payload.kind(), payload.as_bytes());
+    }
+
+    /// What [`Context::close`] was called with.
+    pub(crate) fn into_closing(self) -> Option<(CloseCode, String)> {
+        self.closing
+    }
+
+    fn put(&mut self, kind: Kind, bytes: &[u8]) {
+        if self.closing.is_none() {
+            frame::put_frame(self.out, raw::opcode(kind), bytes);
+        }
+    }
+
+    fn publisher(&mut self) -> Publisher<'_> {
+        Publisher {
+            name: self.name,
+            commands: self.commands,
+        }
+    }
+}
+
+/// The channels, where there is no connection any more to speak to.
+pub struct Publisher<'a> {
+    name: ConnectionName,
+    commands: &'a mut Vec<Command>,
+}
+
+impl<'a> Publisher<'a> {
+    pub(crate) fn new(name: ConnectionName, commands: &'a mut Vec<Command>) -> Self {
+        Self { name, commands }
+    }
+
+    /// The name of the connection that ends.
+    pub fn name(&self) -> ConnectionName {
+        self.name
+    }
+
+    /// Publishes a message to all subscribers of a channel, wherever they are.
+    pub fn publish(&mut self, channel: &ChannelName, message: impl Into<Payload>) {
+        let (kind, payload) = message.into().into_parts();
+        self.commands.push(Command::Publish {
+            channel: channel.clone(),
+            kind,
+            payload,
+        });
+    }
+}

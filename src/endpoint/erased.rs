@@ -1,0 +1,57 @@
+//! Endpoints of all types behind one, with the state of their connections.
+
+use std::any::Any;
+
+use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes};
+use crate::ws::handshake::Refusal;
+
+/// The state of a connection whose endpoint only knows its type. Of a type without size the box
+/// allocates nothing.
+pub type State = Box<dyn Any>;
+
+/// An [`Endpoint`] without its type.
+pub trait Erased {
+    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<State, Refusal>;
+    fn message(&mut self, state: &mut State, message: Message<'_>, context: &mut Context<'_>);
+    fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
+    fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
+}
+
+impl<E: Endpoint> Erased for E {
+    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<State, Refusal> {
+        Ok(Box::new(Endpoint::open(self, request, context)?))
+    }
+
+    fn message(&mut self, state: &mut State, message: Message<'_>, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::message(self, state, message, context);
+        }
+    }
+
+    fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        if let Ok(state) = state.downcast() {
+            Endpoint::close(self, *state, closed, publisher);
+        }
+    }
+
+    fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::error(self, state, error, publisher);
+        }
+    }
+}
+
+/// A shard's instances, one for each route.
+pub struct Endpoints(Vec<Box<dyn Erased>>);
+
+impl Endpoints {
+    /// Calls the factories of all routes.
+    pub fn new(routes: &Routes) -> Self {
+        Self(routes.instances().collect())
+    }
+
+    /// The instance of a route.
+    pub(crate) fn of(&mut self, route: u16) -> &mut dyn Erased {
+        &mut *self.0[usize::from(route)]
+    }
+}

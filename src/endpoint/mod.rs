@@ -1,0 +1,94 @@
+//! What happens on a connection once it is a WebSocket: endpoints, the built-in ones and those of
+//! programs that embed the server.
+//!
+//! An [`Endpoint`] has four callbacks: open, message, close and error. A [`Route`] says at which
+//! paths it is found, which pages may connect to it, and what is looked at before. Every shard
+//! has an instance of its own, made by a factory on the shard's thread; so nothing in an endpoint
+//! or in the state of its connections needs to be `Send`, and nothing needs a lock.
+//!
+//! A callback runs on the shard's thread and must not block: every other connection of the shard
+//! waits for it. What takes long belongs on a thread of its own, which then speaks to connections
+//! and channels through the server's handle.
+
+#![forbid(unsafe_code)]
+
+mod closed;
+mod command;
+mod context;
+mod erased;
+mod message;
+pub mod raw;
+mod request;
+mod route;
+
+pub use closed::{Closed, Error, Side};
+pub use command::{Command, ConnectionName, Order, Which};
+pub use context::{Context, Publisher};
+pub use erased::Endpoints;
+pub(crate) use erased::{Erased, State};
+pub use message::{Message, Payload};
+pub use request::{Attributes, Request};
+pub use route::{Destination, Found, Page, Route, RouteError, Routes};
+
+use crate::ws::handshake::Refusal;
+
+/// What connections at a path do.
+///
+/// ```
+/// use pushring::endpoint::{Closed, Context, Endpoint, Message, Publisher, Request};
+/// use pushring::channel::ChannelName;
+/// use pushring::ws::handshake::Refusal;
+///
+/// /// Whoever is in a room gets what is said in it.
+/// struct Room;
+///
+/// impl Endpoint for Room {
+///     type State = ChannelName;
+///
+///     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<ChannelName, Refusal> {
+///         let room = ChannelName::parse(request.parameter("room").unwrap_or_default())?;
+///         context.subscribe(room.clone());
+///         context.send_text("welcome");
+///         Ok(room)
+///     }
+///
+///     fn message(&mut self, room: &mut ChannelName, message: Message<'_>, context: &mut Context<'_>) {
+///         context.publish(room, message);
+///     }
+///
+///     fn close(&mut self, room: ChannelName, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+///         publisher.publish(&room, "somebody has left");
+///     }
+/// }
+/// ```
+pub trait Endpoint: 'static {
+    /// What is kept for each connection while it is open. A type without size costs nothing.
+    type State: 'static;
+
+    /// The handshake is in order: lets the connection in, or refuses it with an HTTP status.
+    ///
+    /// What is sent from here reaches the client right behind the handshake's answer.
+    ///
+    /// # Errors
+    /// The refusal that the client is answered with; nothing that the context was told counts
+    /// then, and no other callback is called for the connection.
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Self::State, Refusal>;
+
+    /// The client has sent a whole message.
+    fn message(&mut self, state: &mut Self::State, message: Message<'_>, context: &mut Context<'_>);
+
+    /// The connection is over. Called exactly once for each that was opened, whichever way it
+    /// ends; the state is given back.
+    fn close(&mut self, state: Self::State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        let _ = (state, closed, publisher);
+    }
+
+    /// The connection ends because something went wrong; [`Endpoint::close`] follows.
+    fn error(&mut self, state: &mut Self::State, error: &Error, publisher: &mut Publisher<'_>) {
+        let _ = (state, error, publisher);
+    }
+}

@@ -1,0 +1,179 @@
+//! What a server is made of.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Server, StartError};
+use crate::config::Config;
+use crate::control::{Handle, Letter};
+use crate::endpoint::{Page, Route, Routes, raw};
+
+/// For paths that lead nowhere.
+const NOT_FOUND: &str = "there is nothing at this path";
+const NOT_FOUND_RAW: &str =
+    "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}";
+
+/// A server to be started: settings, routes, pages.
+///
+/// ```
+/// # use pushring::endpoint::{Context, Endpoint, Message, Request};
+/// # use pushring::ws::handshake::Refusal;
+/// use pushring::endpoint::Route;
+/// use pushring::server::Server;
+///
+/// #[derive(Default)]
+/// struct Echo;
+///
+/// impl Endpoint for Echo {
+///     type State = ();
+///
+///     fn open(&mut self, _: &Request<'_>, _: &mut Context<'_>) -> Result<(), Refusal> {
+///         Ok(())
+///     }
+///
+///     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+///         context.send(message);
+///     }
+/// }
+///
+/// let server = Server::builder()
+///     .listen(([127, 0, 0, 1], 0))
+///     .shards(1)
+///     .route(Route::new("/ws/{user_name}", Echo::default).origins(["http://localhost:*"]))
+///     .page("/", "text/html; charset=utf-8", "<!doctype html><title>Echo</title>")
+///     .start()?;
+/// server.shut_down();
+/// # Ok::<(), pushring::server::StartError>(())
+/// ```
+#[must_use = "nothing runs until it is started"]
+pub struct Builder {
+    config: Config,
+    routes: Vec<Route>,
+    pages: Vec<Page>,
+    raw: bool,
+    internal: bool,
+    heed_signals: bool,
+    handle: Handle,
+    letters: mpsc::Receiver<Letter>,
+}
+
+/// What has been built.
+pub(super) struct Plan {
+    pub config: Config,
+    pub routes: Routes,
+    pub internal: bool,
+    pub heed_signals: bool,
+    pub handle: Handle,
+    pub letters: mpsc::Receiver<Letter>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let (handle, letters) = Handle::new();
+        Self {
+            config: Config::default(),
+            routes: Vec::new(),
+            pages: Vec::new(),
+            raw: false,
+            internal: false,
+            heed_signals: false,
+            handle,
+            letters,
+        }
+    }
+
+    /// All settings at once; [`Builder::start`] checks them. Call it before what changes single
+    /// ones.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where clients connect: port 0 finds a free one. An address that other machines reach needs
+    /// the setting `insecure`, as there is no authentication but what interceptors do.
+    pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.config.listen = address.into();
+        self
+    }
+
+    /// Opens the internal listener (publishing over HTTP, metrics, health) at that address.
+    pub fn internal(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.config.internal = address.into();
+        self.internal = true;
+        self
+    }
+
+    /// How many shards there are, each on a core of its own; 0 for one on each core.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = shards;
+        self
+    }
+
+    /// Adds an endpoint.
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Adds a document at a path, such as the page whose script connects to an endpoint.
+    pub fn page(
+        mut self,
+        path: impl Into<String>,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        self.pages.push(Page {
+            pattern: path.into(),
+            content_type,
+            body: body.into(),
+        });
+        self
+    }
+
+    /// Adds the endpoints of the raw protocol: `/sub/{channel}`, `/pub/{channel}`, and `/echo` if
+    /// the setting `echo` says so.
+    pub fn raw_protocol(mut self) -> Self {
+        self.raw = true;
+        self
+    }
+
+    /// Closes all connections and ends the server at SIGTERM and SIGINT, and the process at once
+    /// at the second of them.
+    pub fn heed_signals(mut self) -> Self {
+        self.heed_signals = true;
+        self
+    }
+
+    /// The handle of the server-to-be, for endpoints to keep: what is asked of it before the start
+    /// is done after it.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Starts the server; when it returns, clients can connect.
+    ///
+    /// # Errors
+    /// [`StartError`] when it does not come to run.
+    pub fn start(mut self) -> Result<Server, StartError> {
+        if self.raw {
+            self.routes.extend(raw::routes(self.config.echo));
+        }
+        let origins = &self.config.origins;
+        let routes = Routes::new(
+            self.routes,
+            self.pages,
+            (&origins.allowed, origins.missing_allowed),
+            if self.raw { NOT_FOUND_RAW } else { NOT_FOUND },
+        )?;
+        Server::start(Plan {
+            config: self.config,
+            routes,
+            internal: self.internal,
+            heed_signals: self.heed_signals,
+            handle: self.handle,
+            letters: self.letters,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! The thread that is no shard: the handle's letters, the internal listener, signals.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::control::{self, Control, Handle, Letter, Office};
+use crate::metrics::ShardMetrics;
+use crate::reactor::Mailboxes;
+use crate::shard::Identity;
+
+/// What it is started with.
+pub struct ControlThread {
+    pub config: Arc<Config>,
+    /// The internal listener's socket.
+    pub listener: Option<TcpListener>,
+    pub mail: Mailboxes,
+    pub letters: mpsc::Receiver<Letter>,
+    pub handle: Handle,
+    /// Of any shard.
+    pub identity: Identity,
+    pub metrics: Vec<Arc<ShardMetrics>>,
+    pub heed_signals: bool,
+}
+
+impl ControlThread {
+    /// Starts the thread, which ends when all shards have drained. From when this returns the
+    /// signals are heeded.
+    ///
+    /// # Errors
+    /// When the runtime, the signals or the thread are not to be had.
+    pub fn start(self) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let office = {
+            let _inside = runtime.enter();
+            if self.heed_signals {
+                let terminate = signal(SignalKind::terminate())?;
+                let interrupt = signal(SignalKind::interrupt())?;
+                let drain_ms = self.config.timeouts.drain_ms;
+                let handle = self.handle.clone();
+                tokio::spawn(drain_on_signal(terminate, interrupt, handle, drain_ms));
+            }
+            let Identity {
+                shards, hash_seed, ..
+            } = self.identity;
+            Office::open(self.mail, self.letters, shards, hash_seed)?
+        };
+        let control = Control::new(&self.config, self.handle, self.metrics);
+        let listener = self.listener;
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || attend(&runtime, office, control, listener))
+    }
+}
+
+/// Serves the internal listener until all shards have drained.
+fn attend(runtime: &Runtime, office: Office, control: Arc<Control>, listener: Option<TcpListener>) {
+    runtime.block_on(async move {
+        let (all_drained, drained) = tokio::sync::oneshot::channel();
+        let serving = listener.map(|listener| {
+            let end = async move {
+                // An error is the office's end as well.
+                let _ = drained.await;
+            };
+            tokio::spawn(control::serve(listener, control, end))
+        });
+        office.run().await;
+        // The receiver is gone only when serving has ended before.
+        let _ = all_drained.send(());
+        if let Some(serving) = serving {
+            match serving.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("the internal listener failed: {error}"),
+                Err(error) => tracing::error!("the internal listener failed: {error}"),
+            }
+        }
+    });
+}
+
+/// The first signal drains, the second ends the process at once.
+async fn drain_on_signal(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    handle: Handle,
+    drain_ms: u64,
+) {
+    let mut wait = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let first = wait().await;
+    tracing::info!(
+        "{first}: closing all connections within {drain_ms} ms; a second signal ends at once"
+    );
+    handle.drain(drain_ms).await;
+    let second = wait().await;
+    tracing::warn!("{second}: ending at once");
+    std::process::exit(1);
+}

@@ -1,0 +1,295 @@
+//! A whole server: shards, mailboxes, listeners and the control thread put together and run.
+//!
+//! ```
+//! use pushring::server::Server;
+//!
+//! // What `pushring serve` runs, on ports that are free.
+//! let server = Server::builder()
+//!     .listen(([127, 0, 0, 1], 0))
+//!     .internal(([127, 0, 0, 1], 0))
+//!     .raw_protocol()
+//!     .start()?;
+//! println!("subscribe at ws://{}/sub/news", server.public_address());
+//! server.shut_down();
+//! # Ok::<(), pushring::server::StartError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod control_thread;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use socket2::Socket;
+
+pub use crate::control::{Handle, PostError, PublishError};
+pub use builder::Builder;
+
+use crate::channel::ShardSet;
+use crate::config::{Config, ConfigError};
+use crate::endpoint::RouteError;
+use crate::metrics::ShardMetrics;
+use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
+use crate::session;
+use crate::shard::Identity;
+use builder::Plan;
+use control_thread::ControlThread;
+
+/// File descriptors that are no connections: rings, bells, listeners, the internal listener's.
+const FILES_ASIDE: u64 = 64;
+
+/// Why the server does not start, in one line with the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The kernel, its limits, or another program.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A route or a page.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// More shards than the owner's sets of shards hold.
+    #[error("{0} shards are too many: at most {max} (shards)", max = ShardSet::SHARDS_MAX)]
+    TooManyShards(usize),
+    /// The control thread's runtime.
+    #[error("cannot start the control thread: {0}")]
+    Control(io::Error),
+}
+
+/// A server that runs. Dropping it leaves it running; its handle still reaches it.
+#[derive(Debug)]
+#[must_use = "it runs until it is shut down, and `wait` waits for that"]
+pub struct Server {
+    public: SocketAddr,
+    internal: Option<SocketAddr>,
+    handle: Handle,
+    drain_ms: u64,
+    shards: Vec<JoinHandle<()>>,
+    control: JoinHandle<()>,
+}
+
+impl Server {
+    /// A server to be put together; without routes so far.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Where clients connect: the port that was found where 0 was asked for.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where the internal listener is, if there is one.
+    pub fn internal_address(&self) -> Option<SocketAddr> {
+        self.internal
+    }
+
+    /// Publishes and speaks to connections, from any thread.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits until the server has ended: by its handle, or by a signal where the builder was told
+    /// to heed those.
+    pub fn wait(self) {
+        for thread in self.shards.into_iter().chain([self.control]) {
+            // A shard that panicked has ended the process.
+            let _ = thread.join();
+        }
+        tracing::info!("all connections are closed");
+    }
+
+    /// Closes all connections, spread over `timeouts.drain_ms`, and waits for the end. Nothing
+    /// that was published before is lost.
+    ///
+    /// # Panics
+    /// Inside of an asynchronous runtime, which may not be blocked.
+    pub fn shut_down(self) {
+        self.handle.drain_blocking(self.drain_ms);
+        self.wait();
+    }
+
+    fn start(plan: Plan) -> Result<Self, StartError> {
+        let config = Arc::new(plan.config);
+        config.validate()?;
+        let sessions = Arc::new(session::Settings::with_routes(&config, plan.routes));
+        let files = sys::raise_file_limit();
+        let cores = sys::affinity().unwrap_or_default();
+        let shards = match config.shards {
+            0 => cores.len().max(1),
+            shards => shards,
+        };
+        if shards > ShardSet::SHARDS_MAX {
+            return Err(StartError::TooManyShards(shards));
+        }
+        let backlog = config.reactor.listen_backlog;
+        let listeners = reactor::bind_shared(config.listen, shards, backlog, "listen")?;
+        let public = address_of(&listeners).unwrap_or(config.listen);
+        let internal = match plan.internal {
+            true => Some(reactor::bind_alone(config.internal, "internal")?),
+            false => None,
+        };
+        let internal_address = internal.as_ref().and_then(|l| l.local_addr().ok());
+        let mut mail =
+            Mailboxes::connect(shards, config.mailbox.entries).map_err(SetupError::Thread)?;
+        let Some(control_mail) = mail.pop() else {
+            return Err(StartError::TooManyShards(shards));
+        };
+        let metrics: Vec<_> = (0..shards)
+            .map(|_| Arc::new(ShardMetrics::default()))
+            .collect();
+        let identity = Identity {
+            shard: 0,
+            shards,
+            hash_seed: RandomState::new().build_hasher().finish(),
+            first_epoch: first_epoch(),
+        };
+        let parts = listeners.into_iter().zip(mail).enumerate();
+        let parts = parts.map(|(shard, (listener, mail))| Parts {
+            identity: Identity {
+                shard,
+                ..identity.clone()
+            },
+            sessions: sessions.clone(),
+            listener,
+            mail,
+            metrics: metrics[shard].clone(),
+            config: config.clone(),
+            core: (shards <= cores.len()).then(|| cores[shard]),
+        });
+        let threads = start_shards(parts)?;
+        let control = ControlThread {
+            config: config.clone(),
+            listener: internal,
+            mail: control_mail,
+            letters: plan.letters,
+            handle: plan.handle.clone(),
+            identity,
+            metrics,
+            heed_signals: plan.heed_signals,
+        };
+        let control = control.start().map_err(StartError::Control)?;
+        say_what_runs(&config, public, shards, &cores, files.ok());
+        Ok(Self {
+            public,
+            internal: internal_address,
+            handle: plan.handle,
+            drain_ms: config.timeouts.drain_ms,
+            shards: threads,
+            control,
+        })
+    }
+}
+
+/// Starts a thread for each, and lets them go when all are ready. If one is not, all end.
+fn start_shards(parts: impl Iterator<Item = Parts>) -> Result<Vec<JoinHandle<()>>, SetupError> {
+    let (ready, readiness) = mpsc::channel();
+    let mut threads = Vec::new();
+    let mut starters = Vec::new();
+    for parts in parts {
+        let (starter, start) = mpsc::channel();
+        starters.push(starter);
+        threads.push(start_shard(parts, ready.clone(), start).map_err(SetupError::Thread)?);
+    }
+    drop(ready);
+    for result in readiness.iter().take(threads.len()) {
+        result?;
+    }
+    for starter in starters {
+        // It waits for this.
+        let _ = starter.send(());
+    }
+    Ok(threads)
+}
+
+fn start_shard(
+    parts: Parts,
+    ready: mpsc::Sender<Result<(), SetupError>>,
+    start: mpsc::Receiver<()>,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(format!("shard-{}", parts.identity.shard))
+        .spawn(move || {
+            let _guard = AbortOnPanic;
+            reactor::run(parts, move |result| {
+                // Nobody waits any more when another shard has failed.
+                let _ = ready.send(result);
+                start.recv().is_ok()
+            });
+        })
+}
+
+/// Ends the process when a shard panics, an endpoint's callback perhaps: the other shards cannot
+/// go on without it, for they wait for its mail.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a shard has panicked: the process ends");
+            std::process::abort();
+        }
+    }
+}
+
+fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {
+    listeners.first()?.local_addr().ok()?.as_socket()
+}
+
+fn say_what_runs(
+    config: &Config,
+    public: SocketAddr,
+    shards: usize,
+    cores: &[usize],
+    files: Option<u64>,
+) {
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!("pushring {version}: clients connect to ws://{public}");
+    if shards <= cores.len() {
+        tracing::info!("{shards} shards, pinned to cores {:?}", &cores[..shards]);
+    } else {
+        tracing::info!("{shards} shards on {} cores, not pinned", cores.len());
+    }
+    if let Some(files) = files {
+        let connections = (config.limits.connections_max * shards) as u64;
+        if files < connections.saturating_add(FILES_ASIDE) {
+            tracing::warn!(
+                "open files are limited to {files}, so {} connections fit, not {connections} (limits.connections_max times {shards} shards): raise it with `ulimit -Hn {}` or LimitNOFILE=",
+                files.saturating_sub(FILES_ASIDE),
+                connections + FILES_ASIDE
+            );
+        }
+    }
+    say_kernel_limits(config);
+}
+
+fn say_kernel_limits(config: &Config) {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok());
+    let backlog = config.reactor.listen_backlog;
+    if let Some(somaxconn) = somaxconn
+        && somaxconn < backlog
+    {
+        tracing::warn!(
+            "the kernel lets {somaxconn} connections wait to be accepted, not {backlog} (reactor.listen_backlog): raise it with `sysctl net.core.somaxconn={backlog}`"
+        );
+    }
+}
+
+/// Streams of this run are never taken for those of an earlier one.
+fn first_epoch() -> u64 {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    (seconds << 32) + 1
+}
