@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
-pub use handle::{Handle, Letter, PostError, PublishError};
+pub(crate) use handle::Letter;
+pub use handle::{Handle, PostError, PublishError};
 pub use office::Office;
 
 use crate::config::Config;

@@ -1,7 +1,7 @@
 //! Drives a shard on a real core: tokio-uring for readiness and waiting, the send ring for sending.
 //!
 //! This is the only floor with sockets, threads and `unsafe`, and it knows no protocol. Each shard
-//! is driven by one task on one pinned thread; see [`Reactor::run`] for its turn.
+//! is driven by one task on one pinned thread; see `Reactor::run` for its turn.
 
 mod accept;
 mod clock;

@@ -3,7 +3,7 @@
 //! Every frame from a client is XORed with a key of four bytes, so a server touches each received
 //! byte once more than it would need to. Three ways share the work, by length: nothing to choose
 //! for payloads that fit in two overlapping halves, which are unmasked where they are met, and one
-//! vectorised algorithm in [`simd`] for the others, with the widest vectors that this CPU has.
+//! vectorised algorithm in `simd` for the others, with the widest vectors that this CPU has.
 
 #![deny(unsafe_code)]
 
