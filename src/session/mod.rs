@@ -221,7 +221,7 @@ impl Session {
                 State::Echo(reader) => (reader, Role::Echo),
                 State::Head(_) | State::Over => return progress,
             };
-            match reader.read(&mut input[at..], &settings.messages) {
+            match reader.read(&mut input[at..], &settings.messages, None) {
                 Ok((consumed, item)) => {
                     at += consumed;
                     match item {
