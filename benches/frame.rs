@@ -37,7 +37,7 @@ fn read_all(buffer: &mut [u8]) -> (usize, usize) {
     let (mut at, mut messages, mut bytes) = (0, 0, 0);
     while at < buffer.len() {
         let (taken, item) = reader
-            .read(&mut buffer[at..], &LIMITS)
+            .read(&mut buffer[at..], &LIMITS, None)
             .expect("valid frames");
         at += taken;
         if let Some(Item::Binary(payload)) = item {

@@ -212,7 +212,7 @@ impl Session {
             };
             let read = open
                 .reader
-                .read(&mut input[at..], &around.settings.messages);
+                .read(&mut input[at..], &around.settings.messages, None);
             match read {
                 Ok((consumed, item)) => {
                     at += consumed;

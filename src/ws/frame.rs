@@ -135,13 +135,12 @@ pub fn decode_client_header(input: &[u8], allow_rsv1: bool) -> Result<Option<Hea
     let bits = first & OPCODE;
     let opcode = Opcode::from_bits(bits).ok_or(FrameError::ReservedOpcode(bits))?;
     let fin = first & FIN != 0;
-    if opcode.is_control() {
-        if !fin {
-            return Err(FrameError::FragmentedControl);
-        }
-        if rsv1 {
-            return Err(FrameError::ReservedBit);
-        }
+    if opcode.is_control() && !fin {
+        return Err(FrameError::FragmentedControl);
+    }
+    // Only the first frame of a message says that it is compressed (RFC 7692, section 6).
+    if rsv1 && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err(FrameError::ReservedBit);
     }
     let &[second, ref rest @ ..] = rest else {
         return Ok(None);
@@ -201,7 +200,10 @@ fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameEr
 
 /// Appends the header of a server's frame: final, never masked, its length in the shortest form.
 pub fn put_header(out: &mut impl BufMut, opcode: Opcode, payload_len: usize) {
-    let first = FIN | opcode.bits();
+    put_bits_and_length(out, FIN | opcode.bits(), payload_len);
+}
+
+fn put_bits_and_length(out: &mut impl BufMut, first: u8, payload_len: usize) {
     if payload_len < usize::from(LENGTH_IN_16_BITS) {
         out.put_slice(&[first, payload_len as u8]);
     } else if let Ok(len) = u16::try_from(payload_len) {
@@ -217,6 +219,12 @@ pub fn put_header(out: &mut impl BufMut, opcode: Opcode, payload_len: usize) {
 pub fn put_frame(out: &mut impl BufMut, opcode: Opcode, payload: &[u8]) {
     put_header(out, opcode, payload.len());
     out.put_slice(payload);
+}
+
+/// Appends a whole frame of a server that holds a message compressed as RFC 7692 has it: the first reserved bit says so.
+pub fn put_compressed_frame(out: &mut impl BufMut, opcode: Opcode, compressed: &[u8]) {
+    put_bits_and_length(out, FIN | RSV1 | opcode.bits(), compressed.len());
+    out.put_slice(compressed);
 }
 
 /// Bytes of a server's frame with so long a payload.
@@ -322,6 +330,11 @@ mod tests {
             decode_client_header(&[0xc9], true),
             Err(FrameError::ReservedBit),
             "control frames are never compressed"
+        );
+        assert_eq!(
+            decode_client_header(&[0x40], true),
+            Err(FrameError::ReservedBit),
+            "only the first frame of a message says that it is compressed"
         );
     }
 

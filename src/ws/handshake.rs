@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BufMut;
 use sha1::{Digest as _, Sha1};
 
+use super::deflate;
+
 pub use head::{Head, HeadLimits, check_incomplete, head_end, percent_decode, with_head};
 pub use origin::{OriginPatternError, Origins};
 pub use refusal::Refusal;
@@ -27,6 +29,8 @@ pub struct Upgrade {
     accept: [u8; ACCEPT_LEN],
     /// The subprotocol agreed on, if any.
     pub subprotocol: Option<&'static str>,
+    /// What has been agreed on about compression, if anything has.
+    pub deflate: Option<deflate::Answer>,
 }
 
 /// Whose order decides between subprotocols that both sides speak.
@@ -75,10 +79,26 @@ pub fn upgrade_preferring(
     Ok(Upgrade {
         accept,
         subprotocol: subprotocol(preference, head, subprotocols)?,
+        deflate: None,
     })
 }
 
 impl Upgrade {
+    /// Looks for an acceptable offer of permessage-deflate (RFC 7692, section 5.1); without a policy there is none.
+    ///
+    /// # Errors
+    /// 400 for a malformed `Sec-WebSocket-Extensions`, whatever it is about.
+    pub fn negotiate_deflate(
+        mut self,
+        head: &Head<'_>,
+        policy: Option<&deflate::Policy>,
+    ) -> Result<Self, Refusal> {
+        let offers = head.all("Sec-WebSocket-Extensions");
+        self.deflate = deflate::negotiate(offers, policy)
+            .map_err(|malformed| Refusal::new(400, malformed.to_string()))?;
+        Ok(self)
+    }
+
     /// Appends the `101 Switching Protocols`.
     pub fn put_response(&self, out: &mut impl BufMut) {
         out.put_slice(
@@ -88,6 +108,10 @@ impl Upgrade {
         if let Some(subprotocol) = self.subprotocol {
             out.put_slice(b"\r\nSec-WebSocket-Protocol: ");
             out.put_slice(subprotocol.as_bytes());
+        }
+        if let Some(deflate) = &self.deflate {
+            out.put_slice(b"\r\nSec-WebSocket-Extensions: ");
+            deflate.put_value(out);
         }
         out.put_slice(b"\r\n\r\n");
     }
@@ -209,8 +233,8 @@ fn accept(key: &[u8]) -> Option<[u8; ACCEPT_LEN]> {
     (written == ACCEPT_LEN).then_some(accept)
 }
 
-/// RFC 9110, section 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
+/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

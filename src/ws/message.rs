@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::close::{self, CloseCode, CloseError};
+use super::deflate::{self, DecompressError, Decompression, History};
 use super::frame::{self, FrameError, HEADER_LEN_MAX, Header, Opcode};
 use super::mask;
 
@@ -53,6 +54,9 @@ pub enum ReadError {
     /// Known from the header, before the payload is read.
     #[error("a message has more than {0} bytes")]
     TooBig(usize),
+    /// RFC 7692, section 7.2.2.
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
 }
 
 impl ReadError {
@@ -63,12 +67,17 @@ impl ReadError {
             Self::Close(error) => error.close_code(),
             Self::NothingToContinue | Self::Interleaved => CloseCode::PROTOCOL,
             Self::NotUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::TooBig(_) => CloseCode::TOO_BIG,
+            Self::TooBig(_) | Self::Decompress(DecompressError::TooBig(_)) => CloseCode::TOO_BIG,
+            // RFC 7692 names no code. Frame and extension were used as agreed, so that the protocol (1002) is not what
+            // was broken: it is a payload that is not of the kind it says it is, as text that is not UTF-8.
+            Self::Decompress(DecompressError::Damaged) => CloseCode::INVALID_PAYLOAD,
+            Self::Decompress(DecompressError::TooManyFinalBlocks) => CloseCode::POLICY,
         }
     }
 }
 
-/// The receiving side of one connection. Between two messages it holds no memory but itself.
+/// The receiving side of one connection. Between two messages it holds no memory but itself, and what a client that keeps
+/// its context may refer back to.
 #[derive(Default)]
 pub struct Reader(Option<Box<Partial>>);
 
@@ -83,13 +92,20 @@ struct Partial {
     /// Text or binary, while a message is in progress.
     message_kind: Option<Opcode>,
     message: Vec<u8>,
+    /// Whether it is collected to be decompressed.
+    is_compressed: bool,
     /// So many bytes of a text message are known to be UTF-8.
     checked: usize,
+    /// The end of the compressed messages before, of a client that keeps its context.
+    history: History,
 }
 
 impl Reader {
     /// Takes input in up to the end of the next item at most: how many bytes that were, and the
     /// item if it is whole. Call it until all input is taken. The input is unmasked in place.
+    ///
+    /// Compressed messages are taken where `decompression` is there, and it must be there for all of a connection's input
+    /// or for none. They are decompressed when they are whole.
     ///
     /// # Errors
     /// [`ReadError`], as early as the bytes show it; the reader is of no use any more.
@@ -97,10 +113,11 @@ impl Reader {
         &mut self,
         input: &'a mut [u8],
         limits: &Limits,
+        decompression: Option<Decompression<'_>>,
     ) -> Result<(usize, Option<Item<'a>>), ReadError> {
         match self.0.take() {
-            None => self.read_whole(input, limits),
-            Some(partial) => self.read_part(partial, input, limits),
+            None => self.read_whole(input, limits, decompression),
+            Some(partial) => self.read_part(partial, input, limits, decompression),
         }
     }
 
@@ -109,26 +126,41 @@ impl Reader {
         &mut self,
         input: &'a mut [u8],
         limits: &Limits,
+        decompression: Option<Decompression<'_>>,
     ) -> Result<(usize, Option<Item<'a>>), ReadError> {
-        let whole = frame::decode_client_header(input, false)?.and_then(|header| {
+        let header = frame::decode_client_header(input, decompression.is_some())?;
+        let keeps_context = decompression.as_ref().is_some_and(|d| d.keeps_context);
+        let whole = header.and_then(|header| {
             let payload_len = usize::try_from(header.payload_len).ok()?;
             let end = header.header_len.checked_add(payload_len)?;
-            (header.fin && header.opcode != Opcode::Continuation && end <= input.len())
+            let is_alone = header.fin && header.opcode != Opcode::Continuation;
+            (is_alone && end <= input.len() && !(header.rsv1 && keeps_context))
                 .then_some((header, end))
         });
         let Some((header, end)) = whole else {
-            return self.read_part(Box::default(), input, limits);
+            return self.read_part(Box::default(), input, limits, decompression);
         };
         if !header.opcode.is_control() {
-            check_len(0, header.payload_len, limits)?;
+            check_len(0, header.payload_len, header.rsv1, limits)?;
         }
         let payload = &mut input[header.header_len..end];
         mask::unmask(payload, header.mask, 0);
-        let payload: &'a [u8] = payload;
+        let payload: Cow<'a, [u8]> = match decompression {
+            Some(decompression) if header.rsv1 => {
+                let max = limits.message_bytes_max;
+                let history = &History::default();
+                Cow::Owned(
+                    decompression
+                        .decompressor
+                        .decompress(payload, history, max)?,
+                )
+            }
+            _ => Cow::Borrowed(payload),
+        };
         if header.opcode == Opcode::Text {
-            simdutf8::basic::from_utf8(payload).map_err(|_| ReadError::NotUtf8)?;
+            simdutf8::basic::from_utf8(&payload).map_err(|_| ReadError::NotUtf8)?;
         }
-        Ok((end, Some(item(header.opcode, Cow::Borrowed(payload))?)))
+        Ok((end, Some(item(header.opcode, payload)?)))
     }
 
     fn read_part<'a>(
@@ -136,14 +168,15 @@ impl Reader {
         mut partial: Box<Partial>,
         input: &mut [u8],
         limits: &Limits,
+        decompression: Option<Decompression<'_>>,
     ) -> Result<(usize, Option<Item<'a>>), ReadError> {
         let header_bytes = match partial.frame {
             Some(_) => 0,
-            None => partial.take_header(input, limits)?,
+            None => partial.take_header(input, limits, decompression.is_some())?,
         };
         let taken = header_bytes + partial.take_payload(&mut input[header_bytes..])?;
-        let item = partial.take_item()?;
-        if !partial.is_idle() {
+        let item = partial.take_item(limits, decompression)?;
+        if !partial.is_idle() || !partial.history.is_empty() {
             self.0 = Some(partial);
         }
         Ok((taken, item))
@@ -152,12 +185,17 @@ impl Reader {
 
 impl Partial {
     /// Adds input to the header; returns the bytes taken.
-    fn take_header(&mut self, input: &[u8], limits: &Limits) -> Result<usize, ReadError> {
+    fn take_header(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        allow_compressed: bool,
+    ) -> Result<usize, ReadError> {
         let before = self.header_len;
         let more = input.len().min(HEADER_LEN_MAX - before);
         self.header[before..before + more].copy_from_slice(&input[..more]);
-        let Some(header) = frame::decode_client_header(&self.header[..before + more], false)?
-        else {
+        let header = &self.header[..before + more];
+        let Some(header) = frame::decode_client_header(header, allow_compressed)? else {
             self.header_len += more;
             return Ok(more);
         };
@@ -165,11 +203,15 @@ impl Partial {
         match (header.opcode, self.message_kind) {
             (Opcode::Continuation, None) => return Err(ReadError::NothingToContinue),
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ReadError::Interleaved),
-            (Opcode::Text | Opcode::Binary, None) => self.message_kind = Some(header.opcode),
+            (Opcode::Text | Opcode::Binary, None) => {
+                self.message_kind = Some(header.opcode);
+                self.is_compressed = header.rsv1;
+            }
             _ => {}
         }
         if !header.opcode.is_control() {
-            check_len(self.message.len(), header.payload_len, limits)?;
+            let before = self.message.len();
+            check_len(before, header.payload_len, self.is_compressed, limits)?;
         }
         self.frame = Some((header, 0));
         Ok(header.header_len - before)
@@ -200,7 +242,7 @@ impl Partial {
     /// Looks at the bytes of a text message that have come since it was last looked at. A
     /// character may be cut, but what there is of it must be the beginning of one.
     fn check_text(&mut self) -> Result<(), ReadError> {
-        if self.message_kind != Some(Opcode::Text) {
+        if self.message_kind != Some(Opcode::Text) || self.is_compressed {
             return Ok(());
         }
         match simdutf8::compat::from_utf8(&self.message[self.checked..]) {
@@ -212,7 +254,11 @@ impl Partial {
     }
 
     /// The control frame or message that has become whole.
-    fn take_item<'a>(&mut self) -> Result<Option<Item<'a>>, ReadError> {
+    fn take_item<'a>(
+        &mut self,
+        limits: &Limits,
+        decompression: Option<Decompression<'_>>,
+    ) -> Result<Option<Item<'a>>, ReadError> {
         let Some((header, _)) = self
             .frame
             .take_if(|(h, received)| *received == h.payload_len)
@@ -229,11 +275,34 @@ impl Partial {
         let Some(kind) = self.message_kind.take() else {
             return Ok(None);
         };
-        if kind == Opcode::Text && self.checked != self.message.len() {
+        let mut message = std::mem::take(&mut self.message);
+        if std::mem::take(&mut self.is_compressed) {
+            let decompression = decompression.ok_or(FrameError::ReservedBit)?;
+            message = self.decompress(&message, limits, decompression)?;
+            if kind == Opcode::Text {
+                simdutf8::basic::from_utf8(&message).map_err(|_| ReadError::NotUtf8)?;
+            }
+        } else if kind == Opcode::Text && self.checked != message.len() {
             return Err(ReadError::NotUtf8);
         }
         self.checked = 0;
-        item(kind, Cow::Owned(std::mem::take(&mut self.message))).map(Some)
+        item(kind, Cow::Owned(message)).map(Some)
+    }
+
+    fn decompress(
+        &mut self,
+        compressed: &[u8],
+        limits: &Limits,
+        decompression: Decompression<'_>,
+    ) -> Result<Vec<u8>, DecompressError> {
+        let max = limits.message_bytes_max;
+        let message = decompression
+            .decompressor
+            .decompress(compressed, &self.history, max)?;
+        if decompression.keeps_context {
+            self.history.push(&message, decompression.window);
+        }
+        Ok(message)
     }
 
     fn is_idle(&self) -> bool {
@@ -241,10 +310,18 @@ impl Partial {
     }
 }
 
-fn check_len(before: usize, more: u64, limits: &Limits) -> Result<(), ReadError> {
-    let max = limits.message_bytes_max;
+fn check_len(
+    before: usize,
+    more: u64,
+    is_compressed: bool,
+    limits: &Limits,
+) -> Result<(), ReadError> {
+    let max = match limits.message_bytes_max {
+        max if is_compressed => deflate::compressed_len_max(max),
+        max => max,
+    };
     if more > max.saturating_sub(before) as u64 {
-        return Err(ReadError::TooBig(max));
+        return Err(ReadError::TooBig(limits.message_bytes_max));
     }
     Ok(())
 }

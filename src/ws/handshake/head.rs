@@ -155,7 +155,8 @@ impl<'a> Head<'a> {
             .any(|e| e.eq_ignore_ascii_case(element.as_bytes()))
     }
 
-    fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    /// The values of all headers of that name, without spaces around them.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers
             .iter()
             .filter(move |header| header.name.eq_ignore_ascii_case(name))

@@ -1,7 +1,9 @@
+mod compressed;
 mod naive;
 mod splits;
 
 use super::*;
+use crate::ws::deflate::{Agreement, Decompressor};
 
 const LIMITS: Limits = Limits {
     message_bytes_max: 1_000,
@@ -31,10 +33,16 @@ type Outcome = (Vec<Item<'static>>, Option<ReadError>, usize);
 
 /// Feeds the pieces; items, the error, and how many bytes had been fed when it showed.
 fn feed(pieces: &[&[u8]]) -> Outcome {
-    feed_to(&mut Reader::default(), &LIMITS, pieces)
+    feed_to(&mut Reader::default(), &LIMITS, None, pieces)
 }
 
-fn feed_to(reader: &mut Reader, limits: &Limits, pieces: &[&[u8]]) -> Outcome {
+fn feed_to(
+    reader: &mut Reader,
+    limits: &Limits,
+    deflate: Option<Agreement>,
+    pieces: &[&[u8]],
+) -> Outcome {
+    let mut decompressor = Decompressor::default();
     let mut items = Vec::new();
     let mut fed = 0;
     for piece in pieces {
@@ -42,7 +50,12 @@ fn feed_to(reader: &mut Reader, limits: &Limits, pieces: &[&[u8]]) -> Outcome {
         fed += piece.len();
         let mut at = 0;
         while at < piece.len() {
-            match reader.read(&mut piece[at..], limits) {
+            let decompression = deflate.map(|agreed| Decompression {
+                decompressor: &mut decompressor,
+                window: agreed.client_window,
+                keeps_context: agreed.client_keeps_context,
+            });
+            match reader.read(&mut piece[at..], limits, decompression) {
                 Ok((taken, found)) => {
                     assert!(taken > 0, "input must be taken");
                     at += taken;
@@ -76,7 +89,7 @@ fn a_reader_between_messages_holds_nothing() {
     let mut stream = [client_frame(0x01, b"a"), client_frame(0x80, b"b")].concat();
     let mut at = 0;
     while at < stream.len() {
-        at += reader.read(&mut stream[at..], &LIMITS).unwrap().0;
+        at += reader.read(&mut stream[at..], &LIMITS, None).unwrap().0;
     }
     assert!(reader.0.is_none());
 }
@@ -85,7 +98,7 @@ fn a_reader_between_messages_holds_nothing() {
 fn a_message_that_lies_whole_in_the_input_is_lent_without_a_copy() {
     let mut stream = client_frame(0x82, &[7; 300]);
     let within = stream.as_ptr_range();
-    let (taken, item) = Reader::default().read(&mut stream, &LIMITS).unwrap();
+    let (taken, item) = Reader::default().read(&mut stream, &LIMITS, None).unwrap();
     let Some(Item::Binary(Cow::Borrowed(payload))) = item else {
         panic!("{item:?} is not lent");
     };
@@ -104,7 +117,7 @@ fn memory_grows_with_what_has_come_and_not_with_what_a_header_announces() {
     let mut reader = Reader::default();
     for bytes in [&mut header[..], &mut [0; 100]] {
         let len = bytes.len();
-        assert_eq!(reader.read(bytes, &limits), Ok((len, None)));
+        assert_eq!(reader.read(bytes, &limits, None), Ok((len, None)));
     }
     let partial = reader.0.unwrap();
     assert_eq!(partial.message.len(), 100);

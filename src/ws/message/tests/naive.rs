@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::{CloseError, FrameError, Item, ReadError};
+use super::super::{CloseError, DecompressError, FrameError, Item, ReadError};
+use crate::ws::deflate::tests::naive::{self as inflate, Refused};
+use crate::ws::deflate::{Agreement, FINAL_BLOCKS_MAX, compressed_len_max};
 
 /// What a stream says.
 #[derive(Debug, PartialEq)]
@@ -13,15 +15,19 @@ pub struct Decoded {
     pub known_at: usize,
     /// Whether the stream ends between two messages.
     pub is_idle: bool,
+    /// Whether later messages may refer to earlier ones.
+    pub has_history: bool,
 }
 
 /// Decodes a whole stream.
-pub fn decode(stream: &[u8], message_bytes_max: usize) -> Decoded {
+pub fn decode(stream: &[u8], message_bytes_max: usize, deflate: Option<Agreement>) -> Decoded {
     let mut decoder = Decoder {
         stream,
+        deflate,
         at: 0,
         message: None,
         items: Vec::new(),
+        history: Vec::new(),
     };
     let end = loop {
         if decoder.at == stream.len() {
@@ -41,6 +47,7 @@ pub fn decode(stream: &[u8], message_bytes_max: usize) -> Decoded {
         error,
         known_at: decoder.at,
         is_idle,
+        has_history: !decoder.history.is_empty(),
     }
 }
 
@@ -60,13 +67,17 @@ impl<E: Into<ReadError>> From<E> for Stop {
 
 struct Decoder<'a> {
     stream: &'a [u8],
+    deflate: Option<Agreement>,
     /// Bytes looked at.
     at: usize,
     message: Option<Message>,
     items: Vec<Item<'static>>,
+    /// All that a client which keeps its context has sent compressed.
+    history: Vec<u8>,
 }
 
 struct Message {
+    is_compressed: bool,
     is_text: bool,
     payload: Vec<u8>,
     utf8: Utf8,
@@ -90,7 +101,8 @@ impl Decoder<'_> {
     fn frame(&mut self, message_bytes_max: usize) -> Result<(), Stop> {
         let first = self.byte()?;
         let (is_final, opcode) = (first >= 0x80, first % 16);
-        if first & 0x70 != 0 {
+        let is_compressed = first & 0x40 != 0;
+        if first & 0x30 != 0 || (is_compressed && self.deflate.is_none()) {
             return Err(FrameError::ReservedBit.into());
         }
         if ![0, 1, 2, 8, 9, 10].contains(&opcode) {
@@ -98,6 +110,9 @@ impl Decoder<'_> {
         }
         if opcode >= 8 && !is_final {
             return Err(FrameError::FragmentedControl.into());
+        }
+        if is_compressed && opcode != 1 && opcode != 2 {
+            return Err(FrameError::ReservedBit.into());
         }
         let second = self.byte()?;
         if second < 0x80 {
@@ -123,16 +138,21 @@ impl Decoder<'_> {
             _ => {}
         }
         let mut message = self.message.take().unwrap_or_else(|| Message {
+            is_compressed,
             is_text: opcode == 1,
             payload: Vec::new(),
             utf8: Utf8::default(),
         });
-        if u128::from(len) + message.payload.len() as u128 > message_bytes_max as u128 {
+        let payload_max = match message.is_compressed {
+            true => compressed_len_max(message_bytes_max),
+            false => message_bytes_max,
+        };
+        if u128::from(len) + message.payload.len() as u128 > payload_max as u128 {
             return Err(ReadError::TooBig(message_bytes_max).into());
         }
         self.payload(len, key, |byte| {
             message.payload.push(byte);
-            if message.is_text && !message.utf8.goes_on_with(byte) {
+            if message.is_text && !message.is_compressed && !message.utf8.goes_on_with(byte) {
                 return Err(ReadError::NotUtf8);
             }
             Ok(())
@@ -140,6 +160,14 @@ impl Decoder<'_> {
         if !is_final {
             self.message = Some(message);
             return Ok(());
+        }
+        if message.is_compressed {
+            message.payload = self.decompress(&message.payload, message_bytes_max)?;
+            for &byte in message.payload.iter().take_while(|_| message.is_text) {
+                if !message.utf8.goes_on_with(byte) {
+                    return Err(ReadError::NotUtf8.into());
+                }
+            }
         }
         if message.is_text && !message.utf8.may_end() {
             return Err(ReadError::NotUtf8.into());
@@ -150,6 +178,29 @@ impl Decoder<'_> {
             Item::Binary(message.payload.into())
         });
         Ok(())
+    }
+
+    fn decompress(&mut self, compressed: &[u8], max: usize) -> Result<Vec<u8>, ReadError> {
+        let bounds = inflate::Bounds {
+            window_bytes: 32_768,
+            message_bytes_max: max,
+            final_blocks_max: FINAL_BLOCKS_MAX,
+        };
+        let message =
+            inflate::message(compressed, &self.history, &bounds).map_err(
+                |refused| match refused {
+                    Refused::Damaged => DecompressError::Damaged,
+                    Refused::TooBig => DecompressError::TooBig(max),
+                    Refused::TooManyFinalBlocks => DecompressError::TooManyFinalBlocks,
+                },
+            )?;
+        if self
+            .deflate
+            .is_some_and(|agreed| agreed.client_keeps_context)
+        {
+            self.history.extend_from_slice(&message);
+        }
+        Ok(message)
     }
 
     fn length(&mut self, short: u8) -> Result<u64, Stop> {

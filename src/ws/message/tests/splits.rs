@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::naive::{self, Decoded};
-use super::{Item, Limits, Reader, client_frame, feed_to};
+use super::{Agreement, Item, Limits, Reader, client_frame, feed_to};
+use crate::ws::deflate::{CompressionSettings, Compressors, WindowBits};
+use crate::ws::frame::Opcode;
 
 /// A frame as a client, even a broken one, may write it.
 #[derive(Clone, Debug)]
@@ -128,6 +130,35 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// The payload as a client compresses it that refers to nothing before.
+fn compressed(payload: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    payload.prop_map(|payload| {
+        let mut compressors = Compressors::new(CompressionSettings {
+            message_bytes_min: 0,
+            level: 6,
+            memory_level: 8,
+        });
+        let mut frame = Vec::new();
+        compressors.put_frame(&mut frame, Some(WindowBits::W9), Opcode::Binary, &payload);
+        let header_len = if frame[1] < 126 { 2 } else { 4 };
+        if frame[0] & 0x40 != 0 {
+            return frame.split_off(header_len);
+        }
+        // A stored block.
+        let len = payload.len() as u16;
+        let [a, b] = len.to_le_bytes();
+        [&[0, a, b, !a, !b], &payload[..], &[0]].concat()
+    })
+}
+
+fn agreement(client_keeps_context: bool) -> Agreement {
+    Agreement {
+        server_window: WindowBits::W15,
+        client_window: WindowBits::W15,
+        client_keeps_context,
+    }
+}
+
 /// A frame with anything in its header.
 fn wild_frame() -> impl Strategy<Value = Frame> {
     let form = prop_oneof![
@@ -161,6 +192,10 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         6 => message(any_bytes(), 2),
         4 => control_frame().prop_map(|frame| vec![frame]),
         1 => close_frame().prop_map(|frame| vec![frame]),
+        6 => message(compressed(payload()), 0x41),
+        3 => message(compressed(any_bytes()), 0x42),
+        1 => message(compressed(any_bytes()), 0x41),
+        1 => message(any_bytes(), 0x42),
         1 => message(any_bytes(), 1),
         1 => message(payload(), 0),
         1 => wild_frame().prop_map(|frame| vec![frame]),
@@ -193,9 +228,9 @@ fn cut<'a>(stream: &'a [u8], places: &[Index]) -> Vec<&'a [u8]> {
 
 /// Panics unless the pieces give what the naive decoder makes of the whole stream, in the piece in
 /// which it shows, and unless the reader holds memory only inside of a message.
-fn check(pieces: &[&[u8]], limits: &Limits, expected: &Decoded) {
+fn check(pieces: &[&[u8]], limits: &Limits, deflate: Option<Agreement>, expected: &Decoded) {
     let mut reader = Reader::default();
-    let (items, error, fed) = feed_to(&mut reader, limits, pieces);
+    let (items, error, fed) = feed_to(&mut reader, limits, deflate, pieces);
     assert_eq!(items, expected.items);
     assert_eq!(error, expected.error);
     let mut ends = pieces.iter().scan(0, |end, piece| {
@@ -206,17 +241,19 @@ fn check(pieces: &[&[u8]], limits: &Limits, expected: &Decoded) {
     if error.is_some() {
         assert_eq!(fed, shows_in, "found as early as the bytes allow");
     } else {
-        assert_eq!(reader.0.is_none(), expected.is_idle);
+        let holds_nothing = expected.is_idle && !expected.has_history;
+        assert_eq!(reader.0.is_none(), holds_nothing);
     }
 }
 
-fn check_all_splits(stream: &[u8], limits: &Limits) -> Decoded {
-    let expected = naive::decode(stream, limits.message_bytes_max);
-    check(&[stream], limits, &expected);
-    check(&stream.chunks(1).collect::<Vec<_>>(), limits, &expected);
+pub fn check_all_splits(stream: &[u8], limits: &Limits, deflate: Option<Agreement>) -> Decoded {
+    let expected = naive::decode(stream, limits.message_bytes_max, deflate);
+    check(&[stream], limits, deflate, &expected);
+    let bytes = stream.chunks(1).collect::<Vec<_>>();
+    check(&bytes, limits, deflate, &expected);
     for at in 0..=stream.len() {
         let (a, b) = stream.split_at(at);
-        check(&[a, b], limits, &expected);
+        check(&[a, b], limits, deflate, &expected);
     }
     expected
 }
@@ -229,12 +266,14 @@ proptest! {
         stream in stream(),
         places in prop::collection::vec(any::<Index>(), 0..12),
         message_bytes_max in prop_oneof![3 => Just(100_000usize), 1 => 0usize..500],
+        deflate in prop::option::of(prop::bool::ANY),
     ) {
         let limits = Limits { message_bytes_max };
-        let expected = naive::decode(&stream, message_bytes_max);
-        check(&[&stream], &limits, &expected);
-        check(&stream.chunks(1).collect::<Vec<_>>(), &limits, &expected);
-        check(&cut(&stream, &places), &limits, &expected);
+        let deflate = deflate.map(agreement);
+        let expected = naive::decode(&stream, message_bytes_max, deflate);
+        check(&[&stream], &limits, deflate, &expected);
+        check(&stream.chunks(1).collect::<Vec<_>>(), &limits, deflate, &expected);
+        check(&cut(&stream, &places), &limits, deflate, &expected);
     }
 }
 
@@ -261,9 +300,9 @@ proptest! {
             stream.extend(client_frame(fin | opcode, &payload[from..to]));
             from = to;
         }
-        let expected = naive::decode(&stream, limits.message_bytes_max);
-        check(&[&stream], &limits, &expected);
-        check(&cut(&stream, &places), &limits, &expected);
+        let expected = naive::decode(&stream, limits.message_bytes_max, None);
+        check(&[&stream], &limits, None, &expected);
+        check(&cut(&stream, &places), &limits, None, &expected);
     }
 }
 
@@ -286,7 +325,7 @@ fn f11_every_cut_of_a_stream_with_everything_in_it_gives_the_same() {
         client_frame(0x88, b"\x03\xe8bye"),
     ]
     .concat();
-    let seen = check_all_splits(&valid, &limits);
+    let seen = check_all_splits(&valid, &limits, None);
     assert_eq!((seen.items.len(), seen.error), (8, None));
     assert!(
         matches!(seen.items.last(), Some(Item::Close(Some((1000, reason)))) if reason == "bye")
@@ -326,7 +365,7 @@ fn f11_every_cut_of_a_stream_with_everything_in_it_gives_the_same() {
     ] {
         // Nothing that follows a broken frame makes it any better.
         let stream = [&valid[..], &broken, b"\x81\x80\0\0\0\0"].concat();
-        let seen = check_all_splits(&stream, &limits);
+        let seen = check_all_splits(&stream, &limits, None);
         assert_eq!(seen.items.len(), 8, "{broken:02x?}");
         let close_code = seen.error.map(|error| error.close_code().as_u16());
         assert_eq!(close_code, Some(code), "{broken:02x?}");
