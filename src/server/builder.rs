@@ -12,8 +12,6 @@ use crate::endpoint::{Page, Route, Routes, raw};
 
 /// For paths that lead nowhere.
 const NOT_FOUND: &str = "there is nothing at this path";
-const NOT_FOUND_RAW: &str =
-    "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}";
 
 /// A server to be started: settings, routes, pages.
 ///
@@ -165,7 +163,7 @@ impl Builder {
             self.routes,
             self.pages,
             (&origins.allowed, origins.missing_allowed),
-            if self.raw { NOT_FOUND_RAW } else { NOT_FOUND },
+            if self.raw { raw::NOT_FOUND } else { NOT_FOUND },
         )?;
         Server::start(Plan {
             config: self.config,

@@ -30,10 +30,6 @@ use crate::ws::message::{Item, Limits, ReadError, Reader};
 
 use head::HeadBuffer;
 
-/// For paths of the default server that lead nowhere.
-const NOT_FOUND: &str =
-    "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}";
-
 /// What all sessions of a server have in common.
 pub struct Settings {
     /// Bounds of the request head.
@@ -52,7 +48,7 @@ impl Settings {
     pub fn new(config: &Config) -> Result<Self, RouteError> {
         let origins = (&*config.origins.allowed, config.origins.missing_allowed);
         let routes = raw::routes(config.echo).collect();
-        let routes = Routes::new(routes, Vec::new(), origins, NOT_FOUND)?;
+        let routes = Routes::new(routes, Vec::new(), origins, raw::NOT_FOUND)?;
         Ok(Self::with_routes(config, routes))
     }
 
@@ -323,3 +319,6 @@ impl Session {
         endpoint.close(open.state, closed, &mut publisher);
     }
 }
+
+#[cfg(test)]
+mod tests;
