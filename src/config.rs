@@ -146,6 +146,32 @@ settings_table! {
         recv_bytes: usize = 65_536, 4_096..=1_048_576 "bytes a shard";
     }
 
+    /// Compression of messages, where a client offers it (permessage-deflate, RFC 7692). A publication is compressed once for
+    /// all of a channel's subscribers on a shard whose clients agreed to the same window, however many they are.
+    deflate: DeflateConfig {
+        /// Whether offers are accepted.
+        enabled: bool = true;
+
+        /// The shortest message that is compressed. Shorter ones, and those that would not become smaller, are sent as they
+        /// are.
+        message_bytes_min: usize = 256, 0..=67_108_864 "bytes";
+
+        /// How much work goes into it: 1 is the fastest, 9 makes the smallest messages.
+        level: u32 = 6, 1..=9 "as zlib counts levels";
+
+        /// Memory of a compressor for what it has found: 2 to the power of this and 9 bytes. There is one for each window in
+        /// use on a shard, and it has about 128 KiB and four times its window besides.
+        memory_level: u32 = 8, 1..=9 "as zlib counts memory levels";
+
+        /// The largest window that is agreed to, as the power of 2 that its bytes are: 15 is 32 KiB. Every window in use makes
+        /// lanes of its own.
+        window_bits_max: u32 = 15, 8..=15 "bits";
+
+        /// Whether clients may refer back to their earlier messages. What they send becomes smaller; each that has sent
+        /// something costs as much memory as its window has bytes.
+        client_context: bool = false;
+    }
+
     /// The queues between shards.
     mailbox: Mailbox {
         /// Entries of each queue; there is one from every shard to every other.

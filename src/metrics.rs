@@ -96,6 +96,13 @@ counters! {
     exceptions_short: Counter "exceptions" {kind = "short"} "Sends that did not go through whole, by kind.";
     exceptions_full: Counter "exceptions" {kind = "full"} "The socket buffer was full.";
     exceptions_dead: Counter "exceptions" {kind = "dead"} "The peer was gone.";
+    compressions: Counter "compressions" {result = "smaller"} "Messages compressed, once for all that receive them, by result.";
+    compressions_vain: Counter "compressions" {result = "vain"} "They would not have become smaller and were sent as they are.";
+    compressed_bytes_in: Counter "compression_bytes" {side = "in"} "Bytes of messages before and after compression, by side.";
+    compressed_bytes_out: Counter "compression_bytes" {side = "out"} "Those of messages that became smaller.";
+    decompressions: Counter "decompressions" "Compressed messages received from clients.";
+    decompressed_bytes_in: Counter "decompression_bytes" {side = "in"} "Bytes of clients' compressed messages, by side.";
+    decompressed_bytes_out: Counter "decompression_bytes" {side = "out"} "Bytes made of them, those of refused messages included.";
     pings: Counter "pings" "Pings sent.";
     turns: Counter "turns" "Turns of the shard's loop.";
     turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";

@@ -4,16 +4,18 @@ use bytes::BytesMut;
 
 use super::{Command, ConnectionName, Message, Payload, Which};
 use crate::channel::ChannelName;
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, Form};
 use crate::publication::Kind;
 use crate::raw;
 use crate::ws::close::CloseCode;
-use crate::ws::frame;
+use crate::ws::deflate::{Agreement, Codec};
 
 /// The connection that a callback is called for, and the channels.
 pub struct Context<'a> {
     name: ConnectionName,
     next_subscription: &'a mut u32,
+    deflate: Option<Agreement>,
+    codec: &'a mut Codec,
     out: &'a mut BytesMut,
     commands: &'a mut Vec<Command>,
     closing: Option<(CloseCode, String)>,
@@ -23,12 +25,16 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         name: ConnectionName,
         next_subscription: &'a mut u32,
+        deflate: Option<Agreement>,
+        codec: &'a mut Codec,
         out: &'a mut BytesMut,
         commands: &'a mut Vec<Command>,
     ) -> Self {
         Self {
             name,
             next_subscription,
+            deflate,
+            codec,
             out,
             commands,
             closing: None,
@@ -65,7 +71,10 @@ impl<'a> Context<'a> {
         self.commands.push(Command::Subscribe {
             subscription,
             channel,
-            encoding: Encoding::Raw,
+            encoding: Encoding {
+                form: Form::Raw,
+                deflate: self.deflate.map(Agreement::server_window),
+            },
         });
     }
 
@@ -100,7 +109,8 @@ impl<'a> Context<'a> {
 
     fn put(&mut self, kind: Kind, bytes: &[u8]) {
         if self.closing.is_none() {
-            frame::put_frame(self.out, raw::opcode(kind), bytes);
+            self.codec
+                .put_frame(self.out, self.deflate, raw::opcode(kind), bytes);
         }
     }
 

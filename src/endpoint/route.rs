@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::erased::Erased;
 use super::request::{Attributes, Request};
 use crate::channel::NameError;
+use crate::ws::deflate::Policy;
 use crate::ws::handshake::{self, Head, OriginPatternError, Origins, Preference, Refusal, Upgrade};
 
 /// Most routes and pages of one server.
@@ -299,7 +300,8 @@ impl Routes {
 }
 
 impl<'a> Destination<'a> {
-    /// Checks the opening handshake (RFC 6455, section 4.2) and shows it to the interceptor.
+    /// Checks the opening handshake (RFC 6455, section 4.2), agrees to compression as the policy has it, and shows it to the
+    /// interceptor.
     ///
     /// # Errors
     /// The refusal of the first who refuses.
@@ -307,10 +309,12 @@ impl<'a> Destination<'a> {
         self,
         head: &'a Head<'a>,
         peer: IpAddr,
+        deflate: Option<&Policy>,
     ) -> Result<(Upgrade, Request<'a>), Refusal> {
         let Prepared { origins, route } = self.prepared;
         let upgrade =
-            handshake::upgrade_preferring(route.preference, head, origins, &route.subprotocols)?;
+            handshake::upgrade_preferring(route.preference, head, origins, &route.subprotocols)?
+                .negotiate_deflate(head, deflate)?;
         let mut request = Request {
             head,
             parameters: self.parameters,

@@ -24,6 +24,7 @@ use crate::endpoint::{
     RouteError, Routes, Side, State as EndpointState, raw,
 };
 use crate::ws::close::{self, CloseCode};
+use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
 use crate::ws::handshake::{HeadLimits, Refusal};
 use crate::ws::message::{Item, Limits, ReadError, Reader};
@@ -36,6 +37,10 @@ pub struct Settings {
     pub head: HeadLimits,
     /// Bounds of messages.
     pub messages: Limits,
+    /// What is agreed to about compression; nothing without it.
+    pub deflate: Option<Policy>,
+    /// How messages are compressed where it is agreed on.
+    pub compression: CompressionSettings,
     /// Which path leads where.
     pub routes: Routes,
 }
@@ -62,6 +67,17 @@ impl Settings {
             messages: Limits {
                 message_bytes_max: config.limits.message_bytes_max,
             },
+            deflate: config.deflate.enabled.then(|| Policy {
+                client_keeps_context: config.deflate.client_context,
+                // The setting's bounds are those of a window.
+                window_max: WindowBits::from_bits(config.deflate.window_bits_max)
+                    .unwrap_or(WindowBits::W15),
+            }),
+            compression: CompressionSettings {
+                message_bytes_min: config.deflate.message_bytes_min,
+                level: config.deflate.level,
+                memory_level: config.deflate.memory_level,
+            },
             routes,
         }
     }
@@ -73,6 +89,8 @@ pub struct Surroundings<'a> {
     pub settings: &'a Settings,
     /// The shard's endpoints.
     pub endpoints: &'a mut Endpoints,
+    /// What the shard's connections compress and decompress with.
+    pub codec: &'a mut Codec,
     /// The connection's name.
     pub name: ConnectionName,
     /// Bytes to the client are appended to this.
@@ -109,6 +127,8 @@ struct Open {
     state: EndpointState,
     /// Which endpoint.
     route: u16,
+    /// About compression.
+    deflate: Option<Agreement>,
     next_subscription: u32,
 }
 
@@ -206,9 +226,9 @@ impl Session {
             let State::Open(open) = &mut self.0 else {
                 return progress;
             };
-            let read = open
-                .reader
-                .read(&mut input[at..], &around.settings.messages, None);
+            let decompression = around.codec.decompression(open.deflate);
+            let limits = &around.settings.messages;
+            let read = open.reader.read(&mut input[at..], limits, decompression);
             match read {
                 Ok((consumed, item)) => {
                     at += consumed;
@@ -289,6 +309,8 @@ impl Session {
         let mut context = Context::new(
             around.name,
             &mut open.next_subscription,
+            open.deflate,
+            around.codec,
             around.replies,
             around.commands,
         );

@@ -53,7 +53,9 @@ fn open(
     around: &mut Surroundings<'_>,
 ) -> Result<(State, Option<(CloseCode, String)>), Refusal> {
     let route = destination.route;
-    let (upgrade, request) = destination.check(head, buffer.peer)?;
+    let policy = around.settings.deflate.as_ref();
+    let (upgrade, request) = destination.check(head, buffer.peer, policy)?;
+    let deflate = upgrade.deflate.map(|answer| answer.agreement);
     let (replies_from, commands_from) = (around.replies.len(), around.commands.len());
     upgrade.put_response(around.replies);
     around.commands.push(Command::Opened);
@@ -61,6 +63,8 @@ fn open(
     let mut context = Context::new(
         around.name,
         &mut next_subscription,
+        deflate,
+        around.codec,
         around.replies,
         around.commands,
     );
@@ -71,6 +75,7 @@ fn open(
                 reader: Reader::default(),
                 state,
                 route,
+                deflate,
                 next_subscription,
             };
             Ok((State::Open(open), closing))

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn an_idle_connection_stays_small() {
         assert!(
-            size_of::<Connection>() <= 104,
+            size_of::<Connection>() <= 96,
             "{} bytes a connection",
             size_of::<Connection>()
         );

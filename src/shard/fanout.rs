@@ -15,6 +15,7 @@ use crate::encoding::Encoding;
 use crate::endpoint::Which;
 use crate::publication::{Kind, Position, Publication};
 use crate::table::{Key, Table};
+use crate::ws::deflate::Compressors;
 
 /// A channel with subscribers on this shard, or with some who wait for the owner's answer.
 #[derive(Default)]
@@ -70,7 +71,12 @@ impl Fanout {
     }
 
     /// Encodes a publication once for each lane of its channel.
-    fn append(&mut self, channel: &ChannelName, publication: &Publication) {
+    fn append(
+        &mut self,
+        channel: &ChannelName,
+        publication: &Publication,
+        compressors: &mut Compressors,
+    ) {
         let Some(local) = self.channels.get(channel) else {
             return;
         };
@@ -79,7 +85,7 @@ impl Fanout {
                 continue;
             };
             let before = lane.pending_bytes();
-            let added = lane.append(publication);
+            let added = lane.append(publication, compressors);
             self.pending_bytes += added;
             if before < self.lane_bytes_max && before + added >= self.lane_bytes_max {
                 self.full += 1;
@@ -182,7 +188,8 @@ impl Shard {
                 publication,
             } => {
                 self.counters.publications_taken += 1;
-                self.fanout.append(&channel, &publication);
+                let compressors = &mut self.codec.compressors;
+                self.fanout.append(&channel, &publication, compressors);
             }
             Delivery::Subscribed { ticket, result } => {
                 let id = ConnectionId::from_bits(ticket.asker);

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use crate::channel::ChannelName;
 use crate::encoding::Encoding;
 use crate::publication::Publication;
+use crate::ws::deflate::Compressors;
 
 /// A subscriber: a connection's slot and which of its subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,10 +189,10 @@ impl Lane {
     }
 
     /// Encodes a publication behind what is pending; returns the bytes it takes.
-    pub fn append(&mut self, publication: &Publication) -> usize {
+    pub fn append(&mut self, publication: &Publication, compressors: &mut Compressors) -> usize {
         let before = self.pending.len();
         self.encoding
-            .put_publication(&mut self.pending, publication);
+            .put_publication(&mut self.pending, publication, compressors);
         self.pending_frames += 1;
         self.pending.len() - before
     }

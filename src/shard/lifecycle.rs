@@ -210,6 +210,7 @@ impl Shard {
             &mut Surroundings {
                 settings: &self.sessions,
                 endpoints: &mut self.endpoints,
+                codec: &mut self.codec,
                 name: name_of(&self.identity, id),
                 replies: &mut last_words,
                 commands: &mut commands,
@@ -270,6 +271,7 @@ impl Shard {
             &mut Surroundings {
                 settings: &self.sessions,
                 endpoints: &mut self.endpoints,
+                codec: &mut self.codec,
                 name: name_of(&self.identity, id),
                 replies: self.outbox.replies(),
                 commands: &mut commands,

@@ -49,6 +49,7 @@ use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
 use crate::session::{self, Command};
 use crate::table::Key;
+use crate::ws::deflate::Codec;
 use connection::Connections;
 use drain::Drain;
 use fanout::Fanout;
@@ -98,6 +99,8 @@ pub struct Shard {
     connections: Connections,
     fanout: Fanout,
     directory: Directory,
+    /// What all its connections and lanes compress and decompress with.
+    codec: Codec,
     post: Post,
     outbox: Outbox,
     wheel: Wheel,
@@ -129,6 +132,7 @@ impl Shard {
                 config.timeouts.channel_idle_ms,
                 identity.first_epoch,
             ),
+            codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
             outbox: Outbox::default(),
             wheel: Wheel::default(),
@@ -230,7 +234,16 @@ impl Shard {
 
     /// The shard's numbers as of now.
     pub fn counters(&self) -> Counters {
+        let sent = self.codec.compressors.tally;
+        let received = self.codec.decompressor.tally;
         Counters {
+            compressions: sent.compressed,
+            compressions_vain: sent.incompressible,
+            compressed_bytes_in: sent.bytes_in,
+            compressed_bytes_out: sent.bytes_out,
+            decompressions: received.messages,
+            decompressed_bytes_in: received.bytes_in,
+            decompressed_bytes_out: received.bytes_out,
             connections: self.connections.table.len() as u64,
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,

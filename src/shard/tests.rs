@@ -94,3 +94,57 @@ fn what_is_published_in_one_turn_leaves_in_one_send() {
     assert_eq!(turn(&mut shard).len(), 1);
     assert_eq!(shard.counters().deliveries, 64);
 }
+
+/// A subscriber whose client offers compression with a window.
+fn subscribe_deflating(shard: &mut Shard, channel: &str, window_bits: u32) -> ConnectionId {
+    let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut request = format!(
+        "GET /sub/{channel} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits={window_bits}\r\n\r\n"
+    )
+    .into_bytes();
+    shard.handle_input(0, id, &mut request);
+    id
+}
+
+#[test]
+fn a_publication_is_compressed_once_for_all_that_agreed_to_a_window() {
+    let mut shard = shard(Config::default());
+    for _ in 0..1_000 {
+        subscribe(&mut shard, "news");
+        subscribe_deflating(&mut shard, "news", 15);
+        subscribe_deflating(&mut shard, "news", 10);
+        subscribe_deflating(&mut shard, "quiet", 15);
+    }
+    turn(&mut shard);
+    assert_eq!(shard.counters().compressions, 0);
+    let payload = Bytes::from("{\"price\": 1}".repeat(100));
+    for published in 1..=3 {
+        let request = Request::Publish {
+            channel: ChannelName::parse("news").expect("a short name"),
+            kind: Kind::Text,
+            payload: payload.clone(),
+            ticket: None,
+        };
+        shard.handle_request(0, 0, request);
+        assert_eq!(turn(&mut shard).len(), 3_000);
+        let counters = shard.counters();
+        assert_eq!(counters.compressions, 2 * published, "once for each window");
+        let bytes_in = 2 * published * payload.len() as u64;
+        assert_eq!(counters.compressed_bytes_in, bytes_in);
+        assert!(counters.compressed_bytes_out < bytes_in / 10);
+    }
+}
+
+#[test]
+fn a_short_publication_is_the_same_for_everybody_and_compressed_for_nobody() {
+    let mut shard = shard(Config::default());
+    subscribe(&mut shard, "news");
+    subscribe_deflating(&mut shard, "news", 15);
+    turn(&mut shard);
+    publish(&mut shard, "news");
+    assert_eq!(turn(&mut shard).len(), 2);
+    let counters = shard.counters();
+    assert_eq!((counters.compressions, counters.compressions_vain), (0, 0));
+}

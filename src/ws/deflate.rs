@@ -1,6 +1,6 @@
 //! Compression of messages: the extension permessage-deflate (RFC 7692).
 //!
-//! What the two sides agree on is an [`Agreement`] of a few bytes a connection. The server never takes over its own
+//! What the two sides agree on is an [`Agreement`] of two bytes a connection. The server never takes over its own
 //! context: every message that it sends is compressed by itself, so that all connections with the same window can be sent
 //! the very same bytes. What compresses and what decompresses belongs to a shard ([`Codec`]) and is made when it is first
 //! needed; a connection holds neither. Only a client that may keep its context costs its connection memory, the bytes that
@@ -20,6 +20,8 @@ pub use decompress::{
 };
 pub use extension::Malformed;
 pub use negotiation::{Answer, Policy, negotiate};
+
+use std::fmt;
 
 use bytes::BufMut;
 
@@ -70,21 +72,70 @@ impl WindowBits {
         self as u32
     }
 
+    /// Its place in [`WindowBits::ALL`].
+    fn index(self) -> usize {
+        self as usize - Self::W8 as usize
+    }
+
     /// The window's bytes.
     pub fn bytes(self) -> usize {
         1 << self.bits()
     }
 }
 
-/// What both sides of a connection have agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What both sides of a connection have agreed on, in two bytes. The values that a window does not have are room for the
+/// variants of enums around it, which is what keeps a session small.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Agreement {
+    server_window: WindowBits,
+    /// The client's window by its index, and whether it keeps its context.
+    client: u8,
+}
+
+impl Agreement {
+    const KEEPS_CONTEXT: u8 = 1 << 7;
+
+    /// The server's messages may refer back as far as its window, each within itself, the client's as far as that of
+    /// the client, and to the messages before them if it keeps its context.
+    pub fn new(
+        server_window: WindowBits,
+        client_window: WindowBits,
+        client_keeps_context: bool,
+    ) -> Self {
+        let keeps_context = match client_keeps_context {
+            true => Self::KEEPS_CONTEXT,
+            false => 0,
+        };
+        Self {
+            server_window,
+            client: client_window.index() as u8 | keeps_context,
+        }
+    }
+
     /// How far back the server's messages may refer, each within itself.
-    pub server_window: WindowBits,
+    pub fn server_window(self) -> WindowBits {
+        self.server_window
+    }
+
     /// How far back the client's messages may refer.
-    pub client_window: WindowBits,
+    pub fn client_window(self) -> WindowBits {
+        WindowBits::ALL[usize::from(self.client) % WindowBits::ALL.len()]
+    }
+
     /// Whether a client's message may refer to the messages before it.
-    pub client_keeps_context: bool,
+    pub fn client_keeps_context(self) -> bool {
+        self.client & Self::KEEPS_CONTEXT != 0
+    }
+}
+
+impl fmt::Debug for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agreement")
+            .field("server_window", &self.server_window())
+            .field("client_window", &self.client_window())
+            .field("client_keeps_context", &self.client_keeps_context())
+            .finish()
+    }
 }
 
 /// What a connection reads compressed messages with.
@@ -118,8 +169,8 @@ impl Codec {
     pub fn decompression(&mut self, agreement: Option<Agreement>) -> Option<Decompression<'_>> {
         agreement.map(|agreement| Decompression {
             decompressor: &mut self.decompressor,
-            window: agreement.client_window,
-            keeps_context: agreement.client_keeps_context,
+            window: agreement.client_window(),
+            keeps_context: agreement.client_keeps_context(),
         })
     }
 
@@ -131,7 +182,7 @@ impl Codec {
         opcode: Opcode,
         payload: &[u8],
     ) {
-        let window = agreement.map(|agreement| agreement.server_window);
+        let window = agreement.map(Agreement::server_window);
         self.compressors.put_frame(out, window, opcode, payload);
     }
 }

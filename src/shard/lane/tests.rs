@@ -3,11 +3,14 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::encoding::Form;
 use crate::publication::{Kind, Position};
+use crate::ws::deflate::CompressionSettings;
 
 /// Drives a lane as the flush does, and keeps what each subscriber has been sent.
 struct Flush {
     lane: Lane,
+    compressors: Compressors,
     positions: HashMap<u32, u32>,
     received: HashMap<u32, Vec<u64>>,
     published: u64,
@@ -16,8 +19,17 @@ struct Flush {
 
 impl Flush {
     fn new() -> Self {
+        let encoding = Encoding {
+            form: Form::Raw,
+            deflate: None,
+        };
         Self {
-            lane: Lane::new(ChannelName::parse("news").unwrap(), Encoding::Raw),
+            lane: Lane::new(ChannelName::parse("news").unwrap(), encoding),
+            compressors: Compressors::new(CompressionSettings {
+                message_bytes_min: 0,
+                level: 1,
+                memory_level: 1,
+            }),
             positions: HashMap::new(),
             received: HashMap::new(),
             published: 0,
@@ -55,11 +67,12 @@ impl Flush {
             epoch: 1,
             offset: self.published,
         };
-        self.lane.append(&Publication {
+        let publication = Publication {
             position,
             kind: Kind::Binary,
             payload: Bytes::copy_from_slice(&self.published.to_be_bytes()),
-        });
+        };
+        self.lane.append(&publication, &mut self.compressors);
         self.published += 1;
     }
 

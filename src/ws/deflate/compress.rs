@@ -101,7 +101,7 @@ impl Compressors {
         if self.scratch.len() < room {
             self.scratch.resize(room, 0);
         }
-        let place = &mut self.by_window[window as usize - WindowBits::W8 as usize];
+        let place = &mut self.by_window[window.index()];
         let settings = self.settings;
         let compressor = place.get_or_insert_with(|| compressor(window, settings));
         compressor.reset();

@@ -30,22 +30,17 @@ pub struct Answer {
 impl Answer {
     /// Appends the value of the answer's `Sec-WebSocket-Extensions`.
     pub fn put_value(&self, out: &mut impl BufMut) {
-        let Agreement {
-            server_window,
-            client_window,
-            client_keeps_context,
-        } = self.agreement;
         out.put_slice(NAME);
         out.put_slice(b"; server_no_context_takeover");
-        if !client_keeps_context {
+        if !self.agreement.client_keeps_context() {
             out.put_slice(b"; client_no_context_takeover");
         }
         if self.says_server_window {
-            let bits = server_window.bits();
+            let bits = self.agreement.server_window().bits();
             out.put_slice(format!("; server_max_window_bits={bits}").as_bytes());
         }
         if self.says_client_window {
-            let bits = client_window.bits();
+            let bits = self.agreement.client_window().bits();
             out.put_slice(format!("; client_max_window_bits={bits}").as_bytes());
         }
     }
@@ -124,12 +119,11 @@ fn accept(offered: &Parameters, policy: &Policy) -> Answer {
         .client_max_window_bits
         .map_or(WindowBits::W15, at_most);
     Answer {
-        agreement: Agreement {
+        agreement: Agreement::new(
             server_window,
             client_window,
-            client_keeps_context: policy.client_keeps_context
-                && !offered.client_no_context_takeover,
-        },
+            policy.client_keeps_context && !offered.client_no_context_takeover,
+        ),
         // Accepting what was asked means saying so (section 7.1.2.1), even where it is what holds anyway.
         says_server_window: offered.server_max_window_bits.is_some()
             || server_window < WindowBits::W15,

@@ -52,8 +52,8 @@ fn feed_to(
         while at < piece.len() {
             let decompression = deflate.map(|agreed| Decompression {
                 decompressor: &mut decompressor,
-                window: agreed.client_window,
-                keeps_context: agreed.client_keeps_context,
+                window: agreed.client_window(),
+                keeps_context: agreed.client_keeps_context(),
             });
             match reader.read(&mut piece[at..], limits, decompression) {
                 Ok((taken, found)) => {

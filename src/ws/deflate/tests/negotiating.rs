@@ -53,11 +53,11 @@ fn h7_the_server_never_takes_its_context_over_and_asks_the_client_for_the_same()
 #[test]
 fn h7_a_client_keeps_its_context_where_the_policy_lets_it_unless_it_says_it_will_not() {
     assert_eq!(parameters("permessage-deflate", &KEEPING), "");
-    assert!(agreement("permessage-deflate", &KEEPING).client_keeps_context);
+    assert!(agreement("permessage-deflate", &KEEPING).client_keeps_context());
     let offer = "permessage-deflate; client_no_context_takeover";
     assert_eq!(parameters(offer, &KEEPING), "; client_no_context_takeover");
-    assert!(!agreement(offer, &KEEPING).client_keeps_context);
-    assert!(!agreement("permessage-deflate", &POLICY).client_keeps_context);
+    assert!(!agreement(offer, &KEEPING).client_keeps_context());
+    assert!(!agreement("permessage-deflate", &POLICY).client_keeps_context());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn h7_every_server_window_that_is_asked_for_is_agreed_to() {
         );
         let said = format!("; server_max_window_bits={}", window.bits());
         assert_eq!(parameters(&offer, &KEEPING), said);
-        assert_eq!(agreement(&offer, &KEEPING).server_window, window);
+        assert_eq!(agreement(&offer, &KEEPING).server_window(), window);
     }
 }
 
@@ -103,7 +103,7 @@ fn h7_the_policys_window_is_the_largest_whatever_is_asked_for() {
     }
     // Who does not offer to be told a window must not be told one, and may use the largest.
     assert_eq!(
-        agreement("permessage-deflate", &policy).client_window,
+        agreement("permessage-deflate", &policy).client_window(),
         WindowBits::W15
     );
 }
@@ -115,7 +115,7 @@ fn h7_a_client_that_names_its_window_keeps_to_it() {
             "permessage-deflate; client_max_window_bits={}",
             window.bits()
         );
-        assert_eq!(agreement(&offer, &KEEPING).client_window, window);
+        assert_eq!(agreement(&offer, &KEEPING).client_window(), window);
     }
 }
 
@@ -222,6 +222,18 @@ fn h7_without_a_policy_nothing_is_agreed_on() {
 }
 
 #[test]
-fn an_agreement_takes_three_bytes_of_a_connection() {
-    assert_eq!(size_of::<Option<Agreement>>(), 3);
+fn an_agreement_takes_two_bytes_of_a_connection_and_loses_nothing() {
+    assert_eq!(size_of::<Option<Agreement>>(), 2);
+    for server in WindowBits::ALL {
+        for client in WindowBits::ALL {
+            for keeps in [false, true] {
+                let agreed = Agreement::new(server, client, keeps);
+                assert_eq!(
+                    (agreed.server_window(), agreed.client_window()),
+                    (server, client)
+                );
+                assert_eq!(agreed.client_keeps_context(), keeps);
+            }
+        }
+    }
 }

@@ -94,8 +94,8 @@ fn references_stay_within_the_window() {
                     memory_level,
                 });
                 // Nothing repeats itself within a period, so that the period is the only distance.
-                for period in (200..=264).chain([400, 511, 512, 513, 1_000, 1_023, 1_024]) {
-                    let payload = super::noise(period).repeat(5);
+                for period in (244..=262).chain([511, 512, 513]) {
+                    let payload = super::noise(period).repeat(4);
                     let frame = frame_of(&mut compressors, Some(window), &payload);
                     assert!(
                         received(window, &frame) == payload,

@@ -194,10 +194,7 @@ impl Decoder<'_> {
                     Refused::TooManyFinalBlocks => DecompressError::TooManyFinalBlocks,
                 },
             )?;
-        if self
-            .deflate
-            .is_some_and(|agreed| agreed.client_keeps_context)
-        {
+        if self.deflate.is_some_and(Agreement::client_keeps_context) {
             self.history.extend_from_slice(&message);
         }
         Ok(message)

@@ -152,11 +152,7 @@ fn compressed(payload: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = 
 }
 
 fn agreement(client_keeps_context: bool) -> Agreement {
-    Agreement {
-        server_window: WindowBits::W15,
-        client_window: WindowBits::W15,
-        client_keeps_context,
-    }
+    Agreement::new(WindowBits::W15, WindowBits::W15, client_keeps_context)
 }
 
 /// A frame with anything in its header.
