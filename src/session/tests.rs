@@ -62,6 +62,7 @@ fn run(pieces: &[Vec<u8>]) -> (Vec<String>, Vec<u8>, Vec<Command>, u32) {
     .expect("a pattern and an origin");
     let settings = Settings::with_routes(&Config::default(), routes);
     let mut endpoints = Endpoints::new(&settings.routes);
+    let mut codec = Codec::new(settings.compression);
     let (mut replies, mut commands) = (BytesMut::new(), Vec::new());
     let mut session = Session::new(IpAddr::V4(Ipv4Addr::LOCALHOST), None);
     let mut messages = 0;
@@ -69,6 +70,7 @@ fn run(pieces: &[Vec<u8>]) -> (Vec<String>, Vec<u8>, Vec<Command>, u32) {
         let mut around = Surroundings {
             settings: &settings,
             endpoints: &mut endpoints,
+            codec: &mut codec,
             name: ConnectionName {
                 shard: 0,
                 key: Key::from_bits(7),
