@@ -12,6 +12,8 @@ mod client;
 mod frames;
 #[path = "fanout/handshake.rs"]
 mod handshake;
+#[path = "../src/ws/deflate/tests/naive.rs"]
+mod inflate;
 #[path = "fanout/ledger.rs"]
 mod ledger;
 #[path = "fanout/machine.rs"]
@@ -20,6 +22,8 @@ mod machine;
 mod probe;
 #[path = "fanout/report.rs"]
 mod report;
+#[path = "fanout/samples.rs"]
+mod samples;
 #[path = "fanout/scenario.rs"]
 mod scenario;
 #[path = "fanout/server.rs"]
@@ -61,7 +65,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "pushring,bare,bare-turn,bun"
+        default_value = "pushring,bare,bare-turn,bun,deflate"
     )]
     targets: Vec<Target>,
     /// What the client does while nothing arrives.

@@ -2,14 +2,19 @@
 
 #[path = "../benches/fanout/frames.rs"]
 mod frames;
+#[path = "../src/ws/deflate/tests/naive.rs"]
+mod inflate;
 #[path = "../benches/fanout/ledger.rs"]
 mod ledger;
+#[path = "../benches/fanout/samples.rs"]
+mod samples;
 
 use std::collections::HashSet;
 
 use frames::{Frame, FrameReader, Violation};
 use ledger::{Answer, Counts, Ledger, Payload};
 use proptest::prelude::*;
+use zlib_rs::{Deflate, DeflateFlush};
 
 /// A server's unmasked frame in its shortest form.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -27,6 +32,17 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     }
     bytes.extend_from_slice(payload);
     bytes
+}
+
+/// A message as a server compresses it (RFC 7692, section 7.2.1).
+fn compressed(level: i32, message: &[u8]) -> Vec<u8> {
+    let mut deflate = Deflate::new(level, false, 15);
+    let mut out = vec![0; message.len() * 2 + 100];
+    deflate
+        .compress(message, &mut out, DeflateFlush::SyncFlush)
+        .unwrap();
+    out.truncate(deflate.total_out() as usize - 4);
+    out
 }
 
 /// Hands `stream` over in pieces that end at `cuts`.
@@ -63,21 +79,32 @@ proptest! {
     #[test]
     fn counts_lost_doubled_reordered_and_foreign_exactly(
         payload_bytes in 12_usize..200,
+        is_compressed in prop::bool::ANY,
         streams in prop::collection::vec(prop::collection::vec(0_u64..24, 0..60), 1..4),
         cuts in prop::collection::vec(any::<usize>(), 0..20),
     ) {
         let published = 20;
-        let mut ledger = Ledger::new(payload_bytes, published);
+        let payload = || match is_compressed {
+            true => Payload::json(payload_bytes + 200),
+            false => Payload::new(payload_bytes),
+        };
+        let mut ledger = Ledger::new(payload(), published);
+        if is_compressed {
+            ledger.expect_compressed();
+        }
         let subscribers: Vec<u32> = streams.iter().map(|_| ledger.subscribe()).collect();
         for _ in 0..published {
             ledger.publish();
         }
         let mut expected = Counts::default();
-        let mut payload = Payload::new(payload_bytes);
+        let mut payload = payload();
         for (&subscriber, received) in subscribers.iter().zip(&streams) {
             expected += naive(received, published);
-            let stream: Vec<u8> =
-                received.iter().flat_map(|&sequence| frame(0x81, payload.numbered(sequence))).collect();
+            let framed = |&sequence: &u64| match is_compressed {
+                true => frame(0xc1, &compressed(6, payload.numbered(sequence))),
+                false => frame(0x81, payload.numbered(sequence)),
+            };
+            let stream: Vec<u8> = received.iter().flat_map(framed).collect();
             for piece in pieces(&stream, &cuts) {
                 prop_assert_eq!(ledger.receive(subscriber, piece), Answer::None);
             }
@@ -109,7 +136,7 @@ proptest! {
 
 #[test]
 fn a_publication_is_outstanding_until_the_last_subscriber_has_it() {
-    let mut ledger = Ledger::new(32, 2);
+    let mut ledger = Ledger::new(Payload::new(32), 2);
     let (first, second) = (ledger.subscribe(), ledger.subscribe());
     let one = frame(0x81, ledger.publish());
     let two = frame(0x81, ledger.publish());
@@ -126,7 +153,7 @@ fn a_publication_is_outstanding_until_the_last_subscriber_has_it() {
 
 #[test]
 fn a_changed_payload_is_foreign_and_the_message_lost() {
-    let mut ledger = Ledger::new(32, 1);
+    let mut ledger = Ledger::new(Payload::new(32), 1);
     let subscriber = ledger.subscribe();
     let mut changed = ledger.publish().to_vec();
     changed[31] ^= 1;
@@ -137,8 +164,44 @@ fn a_changed_payload_is_foreign_and_the_message_lost() {
 }
 
 #[test]
+fn where_messages_are_compressed_all_must_be_and_with_the_same_bytes() {
+    let expecting = || {
+        let mut ledger = Ledger::new(Payload::json(500), 1);
+        ledger.expect_compressed();
+        let subscribers = [ledger.subscribe(), ledger.subscribe()];
+        let message = ledger.publish().to_vec();
+        (ledger, subscribers, message)
+    };
+    let (_, _, message) = expecting();
+    assert_eq!((message.len(), Payload::json(500).len()), (500, 500));
+    let json: serde_json::Value = serde_json::from_slice(&message).unwrap();
+    assert_eq!(json["sequence"], "000000000000");
+    let (good, other) = (compressed(6, &message), compressed(1, &message));
+    assert_ne!(good, other);
+    let mut changed = message.clone();
+    changed[300] ^= 1;
+    for (second, delivered) in [
+        (frame(0xc1, &good), 2),
+        (frame(0xc1, &other), 1),
+        (frame(0x81, &message), 1),
+        (frame(0xc1, &compressed(6, &changed)), 1),
+        (frame(0xc1, &good[..good.len() - 1]), 1),
+    ] {
+        let (mut ledger, [a, b], _) = expecting();
+        ledger.receive(a, &frame(0xc1, &good));
+        ledger.receive(b, &second);
+        let counts = ledger.settle();
+        assert_eq!(counts.delivered, delivered);
+        assert_eq!(
+            (counts.foreign, counts.lost),
+            (2 - delivered, 2 - delivered)
+        );
+    }
+}
+
+#[test]
 fn a_ping_is_answered_and_a_close_counted_once() {
-    let mut ledger = Ledger::new(32, 1);
+    let mut ledger = Ledger::new(Payload::new(32), 1);
     let subscriber = ledger.subscribe();
     let answer = ledger.receive(subscriber, &frame(0x89, b"there?"));
     assert_eq!(answer, Answer::Pong(b"there?".to_vec()));
@@ -158,7 +221,7 @@ fn a_stream_that_is_not_valid_ends_its_subscriber() {
         ([0x83, 0x00], Violation::Opcode),
     ] {
         assert_eq!(FrameReader::default().read(&stream, |_| {}), Err(violation));
-        let mut ledger = Ledger::new(32, 1);
+        let mut ledger = Ledger::new(Payload::new(32), 1);
         let subscriber = ledger.subscribe();
         ledger.receive(subscriber, &stream);
         assert_eq!(ledger.settle().closed, 1);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::handshake;
-use crate::ledger::{Answer, Counts, Ledger};
+use crate::handshake::{self, Offer};
+use crate::ledger::{Answer, Counts, Ledger, Payload};
 
 /// The channel that everything is published on.
 const CHANNEL: &str = "prices";
@@ -40,11 +40,15 @@ pub struct Client {
     server: SocketAddrV4,
     waiting: Waiting,
     window: u64,
+    /// What subscribers offer; the publisher offers nothing, so that both kinds of run publish alike.
+    offer: Offer,
     epoll: Epoll,
     ledger: Ledger,
     subscribers: Vec<TcpStream>,
     publisher: Option<Publisher>,
     buffer: Vec<u8>,
+    /// Bytes read by subscribers.
+    received_bytes: u64,
 }
 
 struct Publisher {
@@ -65,24 +69,33 @@ pub struct Phase {
     pub published: u64,
     /// Deliveries counted.
     pub delivered: u64,
+    /// Bytes that subscribers received for them.
+    pub received_bytes: u64,
     /// Whether something outstanding never came.
     pub stalled: bool,
 }
 
 impl Client {
-    /// A client without connections, for payloads of `payload_bytes` and at most `window` publications outstanding.
+    /// A client without connections, at most `window` publications outstanding.
     pub fn new(
         server: SocketAddrV4,
         waiting: Waiting,
-        payload_bytes: usize,
+        payload: Payload,
         window: u64,
+        offer: Offer,
     ) -> io::Result<Self> {
+        let mut ledger = Ledger::new(payload, window);
+        if offer == Offer::Deflate {
+            ledger.expect_compressed();
+        }
         Ok(Self {
             server,
             waiting,
             window,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
-            ledger: Ledger::new(payload_bytes, window),
+            ledger,
+            offer,
+            received_bytes: 0,
             subscribers: Vec::new(),
             publisher: None,
             buffer: vec![0; READ_BYTES],
@@ -102,7 +115,7 @@ impl Client {
             if opening.len() == HANDSHAKES_MAX {
                 self.finish_first(&mut opening)?;
             }
-            opening.push_back(handshake::begin(self.server, &path, index)?);
+            opening.push_back(handshake::begin(self.server, &path, self.offer, index)?);
         }
         while !opening.is_empty() {
             self.finish_first(&mut opening)?;
@@ -114,7 +127,7 @@ impl Client {
         let Some(mut stream) = opening.pop_front() else {
             return Ok(());
         };
-        let early = handshake::finish(&mut stream)?;
+        let early = handshake::finish(&mut stream, self.offer)?;
         let index = self.ledger.subscribe();
         self.ledger.receive(index, &early);
         stream.set_nonblocking(true)?;
@@ -127,8 +140,9 @@ impl Client {
 
     /// Opens the connection that publishes.
     pub fn connect_publisher(&mut self) -> io::Result<()> {
-        let mut stream = handshake::begin(self.server, &format!("/pub/{CHANNEL}"), 0)?;
-        handshake::finish(&mut stream)?;
+        let path = format!("/pub/{CHANNEL}");
+        let mut stream = handshake::begin(self.server, &path, Offer::Nothing, 0)?;
+        handshake::finish(&mut stream, Offer::Nothing)?;
         stream.set_nonblocking(true)?;
         let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
         self.epoll.add(&stream, EpollEvent::new(both, PUBLISHER))?;
@@ -151,6 +165,7 @@ impl Client {
         let started = Instant::now();
         let (published_before, delivered_before) =
             (self.ledger.published(), self.ledger.delivered());
+        let received_before = self.received_bytes;
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let timeout = match self.waiting {
             Waiting::Spin => EpollTimeout::ZERO,
@@ -204,6 +219,7 @@ impl Client {
             client_idle,
             published: self.ledger.published() - published_before,
             delivered: self.ledger.delivered() - delivered_before,
+            received_bytes: self.received_bytes - received_before,
             stalled,
         })
     }
@@ -228,6 +244,7 @@ impl Client {
             match stream.read(&mut self.buffer) {
                 Ok(0) => self.ledger.close(index),
                 Ok(count) => {
+                    self.received_bytes += count as u64;
                     if let Answer::Pong(payload) = self.ledger.receive(index, &self.buffer[..count])
                     {
                         let mut pong = Vec::new();

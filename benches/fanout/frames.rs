@@ -1,13 +1,15 @@
 //! Server-to-client WebSocket frames, cut out of a byte stream that may be split anywhere.
 //!
 //! Only what a raw subscriber may be sent is accepted: unfragmented data frames and control frames, unmasked, without
-//! reserved bits (RFC 6455, section 5.2). Nothing is allocated but the copy of a frame that a read has cut in two.
+//! reserved bits (RFC 6455, section 5.2) but the first, and that only where compression was agreed on (RFC 7692). Nothing is allocated but the copy of a frame that a read has cut in two.
 
 /// One frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A whole text or binary message.
     Message(&'a [u8]),
+    /// The same compressed.
+    Compressed(&'a [u8]),
     /// A ping, to be answered with the same payload (section 5.5.2).
     Ping(&'a [u8]),
     /// A pong, which needs no answer.
@@ -37,9 +39,18 @@ pub enum Violation {
 #[derive(Default)]
 pub struct FrameReader {
     tail: Vec<u8>,
+    takes_compressed: bool,
 }
 
 impl FrameReader {
+    /// A reader of a connection that has agreed to permessage-deflate.
+    pub fn of_compressed() -> Self {
+        Self {
+            tail: Vec::new(),
+            takes_compressed: true,
+        }
+    }
+
     /// Takes the next `bytes` of the stream and hands every frame that is complete now to `each`, in order.
     ///
     /// After an error the stream's frame boundaries are unknown: nothing more may be read from it.
@@ -54,7 +65,7 @@ impl FrameReader {
                 None => return Ok(()),
             }
         }
-        while let Some(length) = frame_length(bytes)? {
+        while let Some(length) = frame_length(bytes, self.takes_compressed)? {
             let Some((frame, rest)) = bytes.split_at_checked(length.total()) else {
                 break;
             };
@@ -72,7 +83,7 @@ impl FrameReader {
         each: &mut impl FnMut(Frame<'_>),
     ) -> Result<Option<&'b [u8]>, Violation> {
         loop {
-            let wanted = match frame_length(&self.tail)? {
+            let wanted = match frame_length(&self.tail, self.takes_compressed)? {
                 Some(length) if length.total() == self.tail.len() => {
                     each(classify(self.tail[0], &self.tail[length.header..])?);
                     self.tail.clear();
@@ -104,11 +115,11 @@ impl FrameLength {
 }
 
 /// The length of the frame that `bytes` begins with, or `None` while its header is not complete.
-fn frame_length(bytes: &[u8]) -> Result<Option<FrameLength>, Violation> {
+fn frame_length(bytes: &[u8], takes_compressed: bool) -> Result<Option<FrameLength>, Violation> {
     let Some(&[first, second]) = bytes.first_chunk() else {
         return Ok(None);
     };
-    if first & 0x70 != 0 {
+    if first & 0x70 != 0 && !(takes_compressed && matches!(first, 0xc1 | 0xc2)) {
         return Err(Violation::Reserved);
     }
     if second & 0x80 != 0 {
@@ -136,6 +147,7 @@ fn frame_length(bytes: &[u8]) -> Result<Option<FrameLength>, Violation> {
 fn classify(first: u8, payload: &[u8]) -> Result<Frame<'_>, Violation> {
     match first {
         0x81 | 0x82 => Ok(Frame::Message(payload)),
+        0xc1 | 0xc2 => Ok(Frame::Compressed(payload)),
         0x89 => Ok(Frame::Ping(payload)),
         0x8a => Ok(Frame::Pong),
         0x88 => Ok(Frame::Close(payload)),

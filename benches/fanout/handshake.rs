@@ -16,6 +16,15 @@ const CONNECTIONS_PER_SOURCE: u32 = 1_000;
 /// Not zero, so that a server has to unmask.
 const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
 
+/// What a client offers about compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Nothing, and the server must answer nothing.
+    Nothing,
+    /// permessage-deflate, as browsers do; the server must agree, and not keep its context.
+    Deflate,
+}
+
 /// A socket bound to the source address for connection `index`; connecting it is left to the caller.
 ///
 /// Closing it resets the connection, so that thousands of them leave no TIME_WAIT behind for the next round.
@@ -30,18 +39,18 @@ pub fn socket_from(index: u32) -> io::Result<Socket> {
 }
 
 /// Connects and sends the handshake's request without waiting for the answer.
-pub fn begin(server: SocketAddrV4, path: &str, index: u32) -> io::Result<TcpStream> {
+pub fn begin(server: SocketAddrV4, path: &str, offer: Offer, index: u32) -> io::Result<TcpStream> {
     let socket = socket_from(index)?;
     socket.set_read_timeout(Some(OPEN_TIMEOUT))?;
     socket.set_write_timeout(Some(OPEN_TIMEOUT))?;
     socket.connect_timeout(&server.into(), OPEN_TIMEOUT)?;
     let mut stream = TcpStream::from(socket);
-    stream.write_all(&request(server, path))?;
+    stream.write_all(&request(server, path, offer))?;
     Ok(stream)
 }
 
 /// Reads the answer to [`begin`] and returns the bytes that came after the response head.
-pub fn finish(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub fn finish(stream: &mut TcpStream, offer: Offer) -> io::Result<Vec<u8>> {
     let mut received = Vec::new();
     let mut chunk = [0; 1024];
     loop {
@@ -49,24 +58,30 @@ pub fn finish(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
             0 => return Err(refused("the connection was closed", &received)),
             count => received.extend_from_slice(&chunk[..count]),
         }
-        if let Some(head) = accepted(&received)? {
+        if let Some(head) = accepted(&received, offer)? {
             return Ok(received.split_off(head));
         }
     }
 }
 
 /// The request of the handshake. The key is RFC 6455's example, so that the right answer is known.
-pub fn request(server: SocketAddrV4, path: &str) -> Vec<u8> {
+pub fn request(server: SocketAddrV4, path: &str, offer: Offer) -> Vec<u8> {
+    let extensions = match offer {
+        Offer::Nothing => "",
+        Offer::Deflate => {
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+        }
+    };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n"
     )
     .into_bytes()
 }
 
 /// The length of the response head at the start of `received`, or `None` while it is not complete. An error unless the
-/// server has switched protocols with the right `Sec-WebSocket-Accept` and without an extension.
-pub fn accepted(received: &[u8]) -> io::Result<Option<usize>> {
+/// server has switched protocols with the right `Sec-WebSocket-Accept` and the extension offered, if one was.
+pub fn accepted(received: &[u8], offer: Offer) -> io::Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let head = match response.parse(received) {
@@ -84,9 +99,17 @@ pub fn accepted(received: &[u8]) -> io::Result<Option<usize>> {
     {
         return Err(refused("the upgrade was refused", received));
     }
-    if header("Sec-WebSocket-Extensions").is_some() {
+    let agreed = header("Sec-WebSocket-Extensions").map(String::from_utf8_lossy);
+    let as_offered = match offer {
+        Offer::Nothing => agreed.is_none(),
+        Offer::Deflate => agreed.is_some_and(|agreed| {
+            agreed.starts_with("permessage-deflate;")
+                && agreed.contains("server_no_context_takeover")
+        }),
+    };
+    if !as_offered {
         return Err(refused(
-            "an extension was set that was not offered",
+            "the extensions are not those that were offered",
             received,
         ));
     }

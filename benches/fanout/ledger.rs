@@ -7,13 +7,16 @@
 use std::collections::HashSet;
 
 use crate::frames::{Frame, FrameReader};
+use crate::samples::Samples;
 
 const SEQUENCE_DIGITS: usize = 12;
 
-/// The payload of all publications: a sequence number in decimal, then filler up to the wanted length. ASCII, so that it
+/// The payload of all publications: a sequence number in decimal and filler up to the wanted length. ASCII, so that it
 /// is a valid text message.
 pub struct Payload {
     bytes: Vec<u8>,
+    /// Where the digits begin.
+    digits_at: usize,
 }
 
 impl Payload {
@@ -23,12 +26,52 @@ impl Payload {
         let bytes = [b'0'; SEQUENCE_DIGITS].into_iter().chain(filler);
         Self {
             bytes: bytes.take(length.max(SEQUENCE_DIGITS)).collect(),
+            digits_at: 0,
         }
+    }
+
+    /// JSON of `length` bytes as a price feed would send it, 100 or more.
+    pub fn json(length: usize) -> Self {
+        let begin = "{\"sequence\":\"";
+        let mut text = format!("{begin}{}\",\"quotes\":[", "0".repeat(SEQUENCE_DIGITS));
+        for i in 0.. {
+            // Numbers that look like prices and repeat as little as those do.
+            let noise = (i * 7_919 + 104_729) % 99_991;
+            let (bid, ask) = (10_000 + noise, 10_003 + noise + noise % 17);
+            let quote = format!(
+                "{{\"symbol\":\"{}{}\",\"bid\":{}.{:02},\"ask\":{}.{:02},\"volume\":{}}}",
+                ["EUR", "USD", "GBP", "JPY"][i % 4],
+                ["CHF", "SEK", "NOK"][i % 3],
+                bid / 100,
+                bid % 100,
+                ask / 100,
+                ask % 100,
+                noise % 1_009 * 100,
+            );
+            if text.len() + quote.len() + 20 > length {
+                break;
+            }
+            let comma = if i > 0 { "," } else { "" };
+            text += &format!("{comma}{quote}");
+        }
+        text += "],\"note\":\"";
+        text += &"-".repeat(length.saturating_sub(text.len() + 2));
+        text += "\"}";
+        Self {
+            bytes: text.into_bytes(),
+            digits_at: begin.len(),
+        }
+    }
+
+    /// Bytes of it.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The payload of publication `sequence`, which must be below 10^12.
     pub fn numbered(&mut self, mut sequence: u64) -> &[u8] {
-        for digit in self.bytes[..SEQUENCE_DIGITS].iter_mut().rev() {
+        let digits = self.digits_at..self.digits_at + SEQUENCE_DIGITS;
+        for digit in self.bytes[digits].iter_mut().rev() {
             *digit = b'0' + (sequence % 10) as u8;
             sequence /= 10;
         }
@@ -37,8 +80,10 @@ impl Payload {
 
     /// The sequence number of a received payload, or `None` if it is no payload of this kind.
     pub fn sequence(&self, received: &[u8]) -> Option<u64> {
-        let (digits, filler) = received.split_at_checked(SEQUENCE_DIGITS)?;
-        if filler != &self.bytes[SEQUENCE_DIGITS..] {
+        let (begin, rest) = received.split_at_checked(self.digits_at)?;
+        let (digits, filler) = rest.split_at_checked(SEQUENCE_DIGITS)?;
+        let filler_at = self.digits_at + SEQUENCE_DIGITS;
+        if begin != &self.bytes[..self.digits_at] || filler != &self.bytes[filler_at..] {
             return None;
         }
         digits
@@ -112,6 +157,8 @@ pub struct Ledger {
     arrived: Vec<u32>,
     /// Skipped so far: subscriber and sequence number.
     missing: HashSet<(u32, u64)>,
+    /// Where subscribers take compressed messages.
+    samples: Option<Samples>,
     counts: Counts,
 }
 
@@ -124,24 +171,34 @@ struct Subscriber {
 }
 
 impl Ledger {
-    /// A ledger for payloads of `payload_bytes`, with at most `window` publications on their way at a time.
-    pub fn new(payload_bytes: usize, window: u64) -> Self {
+    /// A ledger for that payload, with at most `window` publications on their way at a time.
+    pub fn new(payload: Payload, window: u64) -> Self {
         let slots = window.max(1).next_power_of_two();
         Self {
-            payload: Payload::new(payload_bytes),
+            payload,
             subscribers: Vec::new(),
             published: 0,
             everywhere: 0,
             arrived: vec![0; slots as usize],
             missing: HashSet::new(),
+            samples: None,
             counts: Counts::default(),
         }
+    }
+
+    /// From now on subscribers have agreed to compression. Each message must be compressed then.
+    pub fn expect_compressed(&mut self) {
+        self.samples = Some(Samples::new(self.arrived.len() as u64));
     }
 
     /// Adds a subscriber, before anything is published, and returns its index.
     pub fn subscribe(&mut self) -> u32 {
         debug_assert_eq!(self.published, 0);
-        self.subscribers.push(Subscriber::default());
+        let mut subscriber = Subscriber::default();
+        if self.samples.is_some() {
+            subscriber.reader = FrameReader::of_compressed();
+        }
+        self.subscribers.push(subscriber);
         (self.subscribers.len() - 1) as u32
     }
 
@@ -177,6 +234,7 @@ impl Ledger {
             everywhere,
             arrived,
             missing,
+            samples,
             counts,
         } = self;
         let Subscriber {
@@ -190,11 +248,16 @@ impl Ledger {
         let mut answer = Answer::None;
         let mut ended = false;
         let valid = reader.read(bytes, |frame| match frame {
-            Frame::Message(message) => {
-                let Some(sequence) = payload
-                    .sequence(message)
-                    .filter(|sequence| sequence < published)
-                else {
+            Frame::Message(message) | Frame::Compressed(message) => {
+                let sequence = match samples {
+                    Some(samples) if matches!(frame, Frame::Compressed(_)) => {
+                        samples.sequence(message, *next, payload)
+                    }
+                    // Sent as it is although compression was agreed on.
+                    Some(_) => None,
+                    None => payload.sequence(message),
+                };
+                let Some(sequence) = sequence.filter(|sequence| sequence < published) else {
                     counts.foreign += 1;
                     return;
                 };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::frames::{Frame, FrameReader};
-use crate::handshake;
+use crate::handshake::{self, Offer};
 use crate::ledger::{Counts, Payload};
 
 /// Newcomers at a time.
@@ -106,7 +106,7 @@ impl Probe {
             None => &self.buffer[..count],
             Some(head) => {
                 head.extend_from_slice(&self.buffer[..count]);
-                let Some(length) = handshake::accepted(head)? else {
+                let Some(length) = handshake::accepted(head, Offer::Nothing)? else {
                     return Ok(Some(visit));
                 };
                 early = head.split_off(length);
@@ -142,6 +142,8 @@ impl Probe {
                 counts.delivered += 1;
             }
             Frame::Close(_) => ended = true,
+            // Nobody agreed to it, so the reader never gives it.
+            Frame::Compressed(_) => counts.foreign += 1,
             Frame::Ping(_) | Frame::Pong => {}
         });
         if was_new && visit.received > 0 {
@@ -172,7 +174,7 @@ impl Visit {
         Ok(Self {
             began,
             stream: socket.into(),
-            request: handshake::request(server, &Client::subscribe_path()),
+            request: handshake::request(server, &Client::subscribe_path(), Offer::Nothing),
             head: Some(Vec::new()),
             reader: FrameReader::default(),
             next: None,

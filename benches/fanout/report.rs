@@ -146,6 +146,7 @@ impl ScenarioReport {
         let verdicts = match self.scenario {
             Scenario::OneAtATime => vec![ratio(Target::Bare, 0.85)],
             Scenario::Outstanding64 => vec![ratio(Target::Bun, 0.75), ratio(Target::BareTurn, 1.0)],
+            Scenario::Deflate => vec![self.deflate_verdict(targets)],
             Scenario::IdleMemory => vec![plain(
                 "resident bytes per idle subscribed connection",
                 300.0,
@@ -157,6 +158,14 @@ impl ScenarioReport {
             Scenario::Start => vec![plain("start to ready, ms", 100.0)],
         };
         verdicts.into_iter().flatten().collect()
+    }
+
+    /// Compression against none on the same server.
+    fn deflate_verdict(&self, targets: &[Target]) -> Option<Verdict> {
+        let what = "deflate: CPU per delivery, compressed / not".to_owned();
+        let ratios = || self.ratios(Target::PushringDeflate, Target::Pushring);
+        let is_wanted = targets.contains(&Target::PushringDeflate);
+        is_wanted.then(|| Verdict::new(what, ratios(), 1.2))
     }
 
     /// The ratios of two servers' figures, round by round: what stood side by side is compared, not the medians of

@@ -4,12 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::{Client, Phase, Waiting};
-use crate::ledger::Counts;
+use crate::handshake::Offer;
+use crate::ledger::{Counts, Payload};
 use crate::probe::Probe;
 use crate::server::{CpuReading, Programs, Server, Target};
 
-/// Bytes of every message.
+/// Bytes of every message, where the scenario has none of its own.
 pub const PAYLOAD_BYTES: usize = 128;
+/// Bytes of the messages that are compressed.
+const JSON_BYTES: usize = 1_024;
 
 /// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -21,6 +24,8 @@ pub enum Scenario {
     #[value(name = "outstanding-64")]
     #[serde(rename = "outstanding-64")]
     Outstanding64,
+    /// The next message, JSON, is published when the last has arrived everywhere: with compression and without.
+    Deflate,
     /// Memory of subscribers that nothing is published to.
     IdleMemory,
     /// Newcomers while the publisher asks for all the server has.
@@ -31,9 +36,10 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::OneAtATime,
         Self::Outstanding64,
+        Self::Deflate,
         Self::IdleMemory,
         Self::Saturated,
         Self::Start,
@@ -44,6 +50,7 @@ impl Scenario {
         match self {
             Self::OneAtATime => "one-at-a-time",
             Self::Outstanding64 => "outstanding-64",
+            Self::Deflate => "deflate",
             Self::IdleMemory => "idle-memory",
             Self::Saturated => "saturated",
             Self::Start => "start",
@@ -60,6 +67,7 @@ impl Scenario {
                 Target::Bun,
                 Target::Bare,
             ],
+            Self::Deflate => &[Target::Pushring, Target::PushringDeflate],
             Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
             Self::Saturated => &[Target::Pushring, Target::Bun],
         }
@@ -72,6 +80,8 @@ impl Scenario {
             (Self::OneAtATime, true) => (1_000, 1, 200, 400),
             (Self::Outstanding64, false) => (1_000, 64, 300, 1_500),
             (Self::Outstanding64, true) => (500, 64, 200, 400),
+            (Self::Deflate, false) => (2_000, 1, 500, 2_000),
+            (Self::Deflate, true) => (500, 1, 200, 400),
             (Self::IdleMemory, false) => (15_000, 1, 0, 0),
             (Self::IdleMemory, true) => (3_000, 1, 0, 0),
             (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
@@ -86,10 +96,18 @@ impl Scenario {
         }
     }
 
+    /// What is published.
+    pub fn payload(self) -> Payload {
+        match self {
+            Self::Deflate => Payload::json(JSON_BYTES),
+            _ => Payload::new(PAYLOAD_BYTES),
+        }
+    }
+
     /// How many rounds there are when `wanted` are asked for: one where a round takes long and figures hardly vary.
     pub fn rounds(self, wanted: u32) -> u32 {
         match self {
-            Self::OneAtATime | Self::Outstanding64 | Self::Start => wanted,
+            Self::OneAtATime | Self::Outstanding64 | Self::Deflate | Self::Start => wanted,
             Self::IdleMemory | Self::Saturated => 1,
         }
     }
@@ -135,6 +153,8 @@ pub struct FanOut {
     pub publications: u64,
     /// Deliveries in the measured time.
     pub deliveries: u64,
+    /// Bytes that a subscriber received for a delivery, its frame's header included.
+    pub wire_bytes_per_delivery: f64,
     /// First publication to last delivery, seconds.
     pub wall_s: f64,
     /// The server's share of its core.
@@ -191,7 +211,12 @@ pub fn run(
             ready_after_ms: milliseconds(server.ready_after()),
         });
     }
-    let mut client = Client::new(server.public(), waiting, PAYLOAD_BYTES, load.window)?;
+    let offer = match target {
+        Target::PushringDeflate => Offer::Deflate,
+        _ => Offer::Nothing,
+    };
+    let payload = scenario.payload();
+    let mut client = Client::new(server.public(), waiting, payload, load.window, offer)?;
     let figures = match scenario {
         Scenario::IdleMemory => idle_memory(&server, &mut client, load).map(Figures::Memory),
         Scenario::Saturated => saturated(&server, &mut client, load),
@@ -263,6 +288,7 @@ impl FanOut {
             softirq_daemon_ns_per_delivery: per_delivery(softirq_daemon),
             publications: phase.published,
             deliveries: phase.delivered,
+            wire_bytes_per_delivery: phase.received_bytes as f64 / phase.delivered as f64,
             wall_s: phase.wall.as_secs_f64(),
             server_busy: share(cpu),
             client_busy: 1.0 - share(phase.client_idle),

@@ -31,6 +31,10 @@ const BARE: &str = "--bare-process";
 pub enum Target {
     /// The real server.
     Pushring,
+    /// The real server, whose subscribers have agreed to permessage-deflate.
+    #[value(name = "deflate")]
+    #[serde(rename = "deflate")]
+    PushringDeflate,
     /// The bare `send(2)` loop, one send for each message.
     Bare,
     /// The bare `send(2)` loop, one send for each turn.
@@ -44,6 +48,7 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pushring => "pushring",
+            Self::PushringDeflate => "deflate",
             Self::Bare => "bare",
             Self::BareTurn => "bare-turn",
             Self::Bun => "bun",
@@ -89,7 +94,7 @@ impl Server {
     pub fn start(target: Target, programs: &Programs) -> io::Result<Self> {
         let public = free_address()?;
         let internal = match target {
-            Target::Pushring => free_address()?,
+            Target::Pushring | Target::PushringDeflate => free_address()?,
             Target::Bare | Target::BareTurn | Target::Bun => public,
         };
         fs::create_dir_all(&programs.logs)?;
@@ -97,7 +102,7 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(LAUNCH).arg(programs.cores.server.to_string());
         match target {
-            Target::Pushring => {
+            Target::Pushring | Target::PushringDeflate => {
                 command.arg(&programs.pushring).arg("serve");
                 command.args([
                     "--listen",

@@ -44,6 +44,16 @@ pub fn print_scenario(result: &ScenarioReport) {
                 "", "CPU ns/delivery", "min – max"
             );
         }
+        Scenario::Deflate => {
+            println!(
+                "\n{name}: {subscribers} subscribers, {window} outstanding, JSON of {} bytes",
+                result.scenario.payload().len()
+            );
+            println!(
+                "{:<10} {:>13} {:>15} {:>19} {LOAD_HEAD}",
+                "", "wire bytes", "CPU ns/delivery", "min – max"
+            );
+        }
         Scenario::IdleMemory => {
             println!("\n{name}: {subscribers} subscribers, resident memory");
             println!(
@@ -85,6 +95,17 @@ fn print_row(result: &ScenarioReport, target: Target) {
         Scenario::OneAtATime | Scenario::Outstanding64 => {
             println!(
                 "{name:<10} {middle:>15} {spread:>19} {}",
+                load_columns(result, target)
+            );
+        }
+        Scenario::Deflate => {
+            let loads = result.loads(target);
+            let bytes: Vec<f64> = (loads.iter())
+                .map(|load| load.wire_bytes_per_delivery)
+                .collect();
+            println!(
+                "{name:<10} {:>13} {middle:>15} {spread:>19} {}",
+                figure(median(&bytes), 1),
                 load_columns(result, target)
             );
         }

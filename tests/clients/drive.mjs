@@ -11,9 +11,17 @@ function tell(event, id, more) {
   process.stdout.write(JSON.stringify({ event, id, ...more }) + '\n');
 }
 
+// `ws` has the parameters of permessage-deflate under names of its own.
+function offer(deflate) {
+  if (deflate === undefined) return true;
+  const camel = (name) => name.replace(/_./g, (c) => c[1].toUpperCase());
+  const parameters = Object.entries(deflate).map(([name, value]) => [camel(name), value]);
+  return { threshold: 0, ...Object.fromEntries(parameters) };
+}
+
 const handlers = {
-  open(id, { url, origin }) {
-    const socket = new WebSocket(url, { origin });
+  open(id, { url, origin, deflate }) {
+    const socket = new WebSocket(url, { origin, perMessageDeflate: offer(deflate) });
     connections.set(id, socket);
     let opened = false;
     socket.on('open', () => {

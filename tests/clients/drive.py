@@ -10,6 +10,7 @@ import sys
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 def tell(event, id, **more):
@@ -57,9 +58,10 @@ class Connection:
         self.reading.set()
 
 
-async def open_connection(connections, id, url, origin=None):
+async def open_connection(connections, id, url, origin=None, deflate=None):
+    offer = {} if deflate is None else {"compression": None, "extensions": [ClientPerMessageDeflateFactory(**deflate)]}
     try:
-        websocket = await connect(url, origin=origin, max_size=None, proxy=None, open_timeout=None)
+        websocket = await connect(url, origin=origin, max_size=None, proxy=None, open_timeout=None, **offer)
     except InvalidStatus as refusal:
         answer = refusal.response
         headers = {name.lower(): value for name, value in answer.headers.raw_items()}

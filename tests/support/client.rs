@@ -4,7 +4,7 @@
 //!
 //! | command (`do`, with `id`) | fields |
 //! | --- | --- |
-//! | `open` | `url`; `origin` if wanted |
+//! | `open` | `url`; `origin` if wanted; `deflate` with the parameters offered, where they are not those of the client |
 //! | `send` | `text`, or `binary` in hex, or `fragments` of one text message |
 //! | `ping` | `data` |
 //! | `close` | `code`, `reason` |
@@ -122,6 +122,13 @@ impl Client {
     /// Opens a WebSocket as a page of that origin does.
     pub fn open_from(&mut self, id: &str, url: &str, origin: &str) {
         self.tell("open", id, json!({ "url": url, "origin": origin }));
+        self.wait_until_open(id);
+    }
+
+    /// Opens a WebSocket that offers permessage-deflate with those parameters, by their names in RFC 7692, and compresses
+    /// whatever it sends.
+    pub fn open_deflating(&mut self, id: &str, url: &str, parameters: Value) {
+        self.tell("open", id, json!({ "url": url, "deflate": parameters }));
         self.wait_until_open(id);
     }
 

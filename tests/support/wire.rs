@@ -123,11 +123,18 @@ impl Socket {
 
     /// A WebSocket, its handshake done.
     pub fn open(address: SocketAddr, path: &str) -> Self {
+        Self::open_with(address, path, &[]).0
+    }
+
+    /// The same with more header lines, and the server's answer.
+    pub fn open_with(address: SocketAddr, path: &str, lines: &[&str]) -> (Self, Answer) {
         let mut socket = Self::connect(address);
-        socket.send(&head(&handshake_lines(path)));
+        let mut all = handshake_lines(path);
+        all.extend(lines.iter().map(|&line| line.to_owned()));
+        socket.send(&head(&all));
         let answer = socket.answer();
         assert_eq!(answer.status, 101, "{path}: {answer:?}");
-        socket
+        (socket, answer)
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -165,17 +172,32 @@ impl Socket {
         }
     }
 
-    /// The next frame. Checks what holds for every frame to a client: no mask, no RSV bit, the shortest form of the
-    /// length, no fragments.
+    /// The next frame. Checks what holds for every frame to a client that agreed to no extension: no mask, no RSV bit, the
+    /// shortest form of the length, no fragments.
     pub fn next(&mut self) -> Said {
+        let Some((first, payload)) = self.next_frame() else {
+            return Said::End;
+        };
+        assert_eq!(first & 0xf0, FIN, "FIN set, RSV clear: {first:#010b}");
+        match first & 0x0f {
+            TEXT => Said::Message(Message::Text(String::from_utf8(payload).unwrap())),
+            BINARY => Said::Message(Message::Binary(payload)),
+            PING => Said::Ping(payload),
+            PONG => Said::Pong(payload),
+            CLOSE => said_close(&payload),
+            other => panic!("a frame with opcode {other:#x}"),
+        }
+    }
+
+    /// The next frame's first byte and payload; `None` at the end. No mask, the shortest form of the length.
+    pub fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut start = [0; 2];
         match self.stream.read_exact(&mut start) {
             Ok(()) => {}
-            Err(error) if is_end(&error) => return Said::End,
+            Err(error) if is_end(&error) => return None,
             Err(error) => panic!("nothing was said in {DEADLINE:?}: {error}"),
         }
         let [first, second] = start;
-        assert_eq!(first & 0xf0, FIN, "FIN set, RSV clear: {first:#010b}");
         assert_eq!(second & MASKED, 0, "a server's frame is not masked");
         let length = match second {
             126 => {
@@ -192,14 +214,7 @@ impl Socket {
         };
         let mut payload = vec![0; length as usize];
         self.stream.read_exact(&mut payload).unwrap();
-        match first & 0x0f {
-            TEXT => Said::Message(Message::Text(String::from_utf8(payload).unwrap())),
-            BINARY => Said::Message(Message::Binary(payload)),
-            PING => Said::Ping(payload),
-            PONG => Said::Pong(payload),
-            CLOSE => said_close(&payload),
-            other => panic!("a frame with opcode {other:#x}"),
-        }
+        Some((first, payload))
     }
 
     fn read_array<const N: usize>(&mut self) -> [u8; N] {
