@@ -6,6 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../src/ws/deflate/tests/naive.rs"]
+mod inflate;
+
 mod simulation {
     pub mod check;
     pub mod client;
@@ -77,6 +80,8 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("drains", c.closed_drain),
         ("pings", c.pings),
         ("deliveries", c.deliveries),
+        ("compressed publications", c.compressions),
+        ("compressed messages of clients", c.decompressions),
     ] {
         println!("{what}: {times}");
         assert!(times > 0, "no seed met with {what}");
@@ -200,6 +205,8 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.closed_drain += more.closed_drain;
     sum.pings += more.pings;
     sum.deliveries += more.deliveries;
+    sum.compressions += more.compressions;
+    sum.decompressions += more.decompressions;
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -26,11 +26,13 @@ pub enum Mischief {
     ReservedOpcode,
     TooBig,
     NotUtf8,
+    /// A compressed message that is none, agreed on or not.
+    Damaged,
     /// A frame that never becomes whole, then a reset.
     HalfFrame,
 }
 
-pub const MISCHIEF: [Mischief; 8] = [
+pub const MISCHIEF: [Mischief; 9] = [
     Mischief::HalfHead,
     Mischief::NoHttp,
     Mischief::UnknownPath,
@@ -38,6 +40,7 @@ pub const MISCHIEF: [Mischief; 8] = [
     Mischief::ReservedOpcode,
     Mischief::TooBig,
     Mischief::NotUtf8,
+    Mischief::Damaged,
     Mischief::HalfFrame,
 ];
 
@@ -86,6 +89,8 @@ pub struct Client {
     pub pace: Pace,
     /// One that nothing is done to and that does nothing: it sees every publication.
     pub reference: bool,
+    /// Offers compression, and compresses what it publishes if the server agrees.
+    pub offers_deflate: bool,
     pub connects_at: usize,
     pub quits: Option<(usize, Quit)>,
     pub place: Place,
@@ -118,6 +123,7 @@ impl Client {
             shard,
             pace: Pace::Fast,
             reference: false,
+            offers_deflate: false,
             connects_at: 0,
             quits: None,
             place: Place::Away,
@@ -143,7 +149,7 @@ impl Client {
             Role::Publisher(_) => format!("/pub/{}", channel_name(self.channel)),
             _ => format!("/sub/{}", channel_name(self.channel)),
         };
-        self.outgoing = wire::request(&path);
+        self.outgoing = wire::request(&path, self.offers_deflate);
         if let Role::Rogue(mischief) = self.role {
             self.misbehave(mischief, rng);
         }
@@ -295,8 +301,12 @@ impl Client {
             wire::BINARY
         };
         let key = (rng.next() as u32).to_be_bytes();
-        self.outgoing
-            .extend_from_slice(&wire::masked(opcode, &payload, key));
+        let frame = if self.incoming.has_agreed() && rng.chance(700) {
+            wire::masked(wire::COMPRESSED | opcode, &wire::stored(&payload), key)
+        } else {
+            wire::masked(opcode, &payload, key)
+        };
+        self.outgoing.extend_from_slice(&frame);
     }
 
     fn say_close(&mut self) {
@@ -326,13 +336,14 @@ impl Client {
                 return;
             }
             Mischief::UnknownPath => {
-                self.outgoing = wire::request("/nowhere");
+                self.outgoing = wire::request("/nowhere", self.offers_deflate);
                 return;
             }
             Mischief::Unmasked => b"\x81\x02hi".to_vec(),
             Mischief::ReservedOpcode => wire::masked(3, b"x", [0; 4]),
             Mischief::TooBig => wire::masked(wire::BINARY, &[7; 5_000], [5; 4]),
             Mischief::NotUtf8 => wire::masked(wire::TEXT, b"\xff\xfe", [1; 4]),
+            Mischief::Damaged => wire::masked(wire::COMPRESSED | wire::TEXT, &[7], [1; 4]),
             Mischief::HalfFrame => wire::masked(wire::BINARY, &[1; 300], [1; 4])[..90].to_vec(),
         };
         self.outgoing.extend_from_slice(&extra);

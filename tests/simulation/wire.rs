@@ -1,5 +1,7 @@
 //! What clients write and read, done naively and without the library's own codec.
 
+use crate::inflate;
+
 /// The sample key of RFC 6455, section 1.3, and the answer that it must get.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -10,13 +12,26 @@ pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
-/// An opening handshake.
-pub fn request(path: &str) -> Vec<u8> {
+/// Set in a frame's first byte when its message is compressed.
+pub const COMPRESSED: u8 = 0x40;
+
+/// An opening handshake; with an offer of permessage-deflate, if it is to have one.
+pub fn request(path: &str, offers_deflate: bool) -> Vec<u8> {
+    let offer = match offers_deflate {
+        true => "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+        false => "",
+    };
     format!(
         "GET {path} HTTP/1.1\r\nHost: push.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
     .into_bytes()
+}
+
+/// A payload as a compressor writes it that finds nothing to make shorter: one stored block.
+pub fn stored(payload: &[u8]) -> Vec<u8> {
+    let [a, b] = (payload.len() as u16).to_le_bytes();
+    [&[0, a, b, !a, !b], payload, &[0]].concat()
 }
 
 /// A masked frame, final.
@@ -58,6 +73,8 @@ pub enum Said {
 pub struct Incoming {
     buffer: Vec<u8>,
     status: Option<u16>,
+    /// The window of the server that has agreed to an offer, in bytes.
+    window_bytes: Option<usize>,
     closed: bool,
 }
 
@@ -79,6 +96,7 @@ impl Incoming {
                 return Err(format!("the wrong Sec-WebSocket-Accept: {head:?}"));
             }
             self.status = Some(status);
+            self.window_bytes = window_bytes(&head)?;
             said.push(Said::Status(status));
         }
         if self.status != Some(101) {
@@ -101,6 +119,11 @@ impl Incoming {
         !self.buffer.is_empty()
     }
 
+    /// Whether the server has agreed to an offer of compression.
+    pub fn has_agreed(&self) -> bool {
+        self.window_bytes.is_some()
+    }
+
     fn check_head_so_far(&self) -> Result<(), String> {
         let begin = b"HTTP/1.1 ";
         let len = begin.len().min(self.buffer.len());
@@ -118,7 +141,9 @@ impl Incoming {
         let &[first, second, ..] = &self.buffer[..] else {
             return Ok(None);
         };
-        if first & 0xf0 != 0x80 || second & 0x80 != 0 {
+        let is_compressed = first & COMPRESSED != 0;
+        let may_be = self.has_agreed() && matches!(first & 0x0f, TEXT | BINARY);
+        if first & 0xb0 != 0x80 || second & 0x80 != 0 || (is_compressed && !may_be) {
             return Err(format!(
                 "a frame that begins with {first:#04x} {second:#04x}"
             ));
@@ -140,7 +165,16 @@ impl Incoming {
         if self.buffer.len() < header_len + len {
             return Ok(None);
         }
-        let payload = self.buffer[header_len..header_len + len].to_vec();
+        let mut payload = self.buffer[header_len..header_len + len].to_vec();
+        if let Some(window_bytes) = self.window_bytes.filter(|_| is_compressed) {
+            let bounds = inflate::Bounds {
+                window_bytes,
+                message_bytes_max: usize::MAX,
+                final_blocks_max: 0,
+            };
+            payload = inflate::message(&payload, &[], &bounds)
+                .map_err(|refused| format!("a compressed message: {refused:?}"))?;
+        }
         let said = match first & 0x0f {
             TEXT => Said::Data {
                 text: true,
@@ -157,4 +191,21 @@ impl Incoming {
         };
         Ok(Some((said, header_len + len)))
     }
+}
+
+/// The server's window that the answer to a handshake agrees to, if it agrees to compression.
+fn window_bytes(head: &str) -> Result<Option<usize>, String> {
+    let Some((_, agreed)) = head.split_once("\r\nSec-WebSocket-Extensions: ") else {
+        return Ok(None);
+    };
+    let agreed = agreed.lines().next().unwrap_or_default();
+    if !agreed.starts_with("permessage-deflate; server_no_context_takeover") {
+        return Err(format!("agreed to what was not offered: {agreed:?}"));
+    }
+    let bits = match agreed.split_once("server_max_window_bits=") {
+        Some((_, rest)) => rest.split(';').next().unwrap_or_default().parse(),
+        None => Ok(15),
+    };
+    let bits: u32 = bits.map_err(|_| format!("a window that is none: {agreed:?}"))?;
+    Ok(Some(1 << bits))
 }

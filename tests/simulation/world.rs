@@ -367,6 +367,7 @@ fn draw_clients(plan: &Plan, rng: &mut Rng) -> Vec<Client> {
         let channel = rng.below(plan.channels);
         let shard = rng.below(plan.shards);
         let mut client = Client::new(index, role, channel, shard, capacity);
+        client.offers_deflate = rng.chance(500);
         client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
         if rng.chance(plan.client_quits) {
             let at = rng.within(client.connects_at..=plan.steps);
