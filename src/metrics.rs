@@ -78,7 +78,7 @@ counters! {
     closed_slow: Counter "closes" {reason = "slow_consumer"} "The backlog passed its bound in bytes or in age.";
     closed_silent: Counter "closes" {reason = "pong_timeout"} "No answer to a ping.";
     closed_rate: Counter "closes" {reason = "rate"} "Over the inbound rate.";
-    closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions or channels.";
+    closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
     accept_starved: Counter "accept_pauses" {reason = "files"} "No file descriptor was to be had.";
@@ -103,6 +103,7 @@ counters! {
     decompressions: Counter "decompressions" "Compressed messages received from clients.";
     decompressed_bytes_in: Counter "decompression_bytes" {side = "in"} "Bytes of clients' compressed messages, by side.";
     decompressed_bytes_out: Counter "decompression_bytes" {side = "out"} "Bytes made of them, those of refused messages included.";
+    refused_channels: Counter "subscriptions_refused" "Subscriptions refused because there were too many channels.";
     pings: Counter "pings" "Pings sent.";
     turns: Counter "turns" "Turns of the shard's loop.";
     turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";

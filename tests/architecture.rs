@@ -24,12 +24,13 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 9] = [
+const MAY_USE: [(&str, &str); 10] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
     ("centrifuge", "ws"),
     ("session", "endpoint"),
+    ("session", "channel"),
     ("endpoint", "channel"),
     ("endpoint", "encoding"),
     ("server", "control"),

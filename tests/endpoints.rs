@@ -11,12 +11,13 @@ use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use pushring::channel::ChannelName;
+use pushring::channel::{ChannelName, ChannelsFull};
 use pushring::config::Config;
 use pushring::endpoint::{Closed, Side};
 use pushring::endpoint::{
     ConnectionName, Context, Endpoint, Error, Message as Heard, Publisher, Request, Route,
 };
+use pushring::publication::Position;
 use pushring::server::{Builder, Handle, Server, StartError};
 use pushring::ws::close::CloseCode;
 use pushring::ws::handshake::Refusal;
@@ -65,9 +66,15 @@ impl Endpoint for Obedient {
         let mut words = text.splitn(3, ' ');
         match (words.next(), words.next(), words.next()) {
             (Some("say"), Some(word), None) => context.send_text(word),
-            (Some("subscribe"), Some(name), None) => context.subscribe(channel(name)),
+            (Some("subscribe"), Some(name), None) => {
+                context.subscribe(channel(name));
+            }
             (Some("unsubscribe"), Some(name), None) => context.unsubscribe(channel(name)),
             (Some("publish"), Some(name), Some(what)) => context.publish(&channel(name), what),
+            (Some("confirm"), Some(name), Some(what)) => {
+                let ticket = context.publish_confirmed(&channel(name), what);
+                context.send_text(&format!("ticket {ticket}"));
+            }
             (Some("hand"), Some(name), Some(what)) => self
                 .handle
                 .try_publish(&channel(name), what)
@@ -79,6 +86,17 @@ impl Endpoint for Obedient {
             }
             _ => context.send_text("what?"),
         }
+    }
+
+    fn published(
+        &mut self,
+        _: &mut ConnectionName,
+        ticket: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    ) {
+        let offset = result.expect("there is room for a channel").offset;
+        context.send_text(&format!("{ticket} has offset {offset}"));
     }
 
     fn close(&mut self, name: ConnectionName, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
@@ -288,6 +306,27 @@ fn a_subscription_begins_and_ends_from_a_callback_and_is_never_there_twice() {
         socket.send_text(command);
     }
     assert_eq!(socket.message(), Message::text("6"));
+    server.shut_down();
+}
+
+#[test]
+fn a_publication_is_confirmed_with_its_place_whichever_shard_owns_its_channel() {
+    let (server, told) = obedient(Config {
+        shards: 3,
+        ..Config::default()
+    });
+    let (mut socket, _) = open(&server, &told);
+    for round in 1..=3 {
+        for channel in 0..8 {
+            socket.send_text(&format!("confirm c{channel} x"));
+            let Message::Text(ticket) = socket.message() else {
+                panic!("a ticket is expected");
+            };
+            let number = ticket.strip_prefix("ticket ").expect("a ticket");
+            let confirmation = format!("{number} has offset {round}");
+            assert_eq!(socket.message(), Message::text(&confirmation));
+        }
+    }
     server.shut_down();
 }
 

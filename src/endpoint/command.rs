@@ -54,9 +54,36 @@ pub enum Command {
         kind: Kind,
         /// The message.
         payload: Bytes,
+        /// Comes back with the place it got, if that is asked for.
+        ticket: Option<u32>,
     },
+    /// Call the session back at these intervals from now on.
+    SetHeartbeat(Heartbeat),
+    /// Call the session back once after so many ms, or not at all.
+    SetDeadline(Option<u32>),
     /// Nothing more will be said: close as soon as the replies are out.
     Close,
+}
+
+/// A heart-beat in both directions, besides the pings of the WebSocket. Kept to the precision of the
+/// shard's timers, 64 ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// How often the endpoint wants to send, in ms; 0 for never.
+    pub send_every_ms: u32,
+    /// After how long a silence of the client the endpoint wants to hear of it, in ms; 0 for never.
+    pub silence_ms_max: u32,
+}
+
+/// Why [`Endpoint::timeout`](super::Endpoint::timeout) is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// [`Heartbeat::send_every_ms`] have passed once more.
+    Beat,
+    /// The client has said nothing at all for [`Heartbeat::silence_ms_max`].
+    Silence,
+    /// The deadline that was set has passed.
+    Deadline,
 }
 
 /// A subscription of a connection.

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{Command, ConnectionName, Message, Payload, Which};
+use super::{Command, ConnectionName, Heartbeat, Message, Payload, Which};
 use crate::channel::ChannelName;
 use crate::encoding::{Encoding, Form};
 use crate::publication::Kind;
@@ -13,7 +13,7 @@ use crate::ws::deflate::{Agreement, Codec};
 /// The connection that a callback is called for, and the channels.
 pub struct Context<'a> {
     name: ConnectionName,
-    next_subscription: &'a mut u32,
+    next_number: &'a mut u32,
     deflate: Option<Agreement>,
     codec: &'a mut Codec,
     out: &'a mut BytesMut,
@@ -24,7 +24,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         name: ConnectionName,
-        next_subscription: &'a mut u32,
+        next_number: &'a mut u32,
         deflate: Option<Agreement>,
         codec: &'a mut Codec,
         out: &'a mut BytesMut,
@@ -32,7 +32,7 @@ impl<'a> Context<'a> {
     ) -> Self {
         Self {
             name,
-            next_subscription,
+            next_number,
             deflate,
             codec,
             out,
@@ -65,9 +65,11 @@ impl<'a> Context<'a> {
     /// publication as one message. Nothing happens if it is subscribed already.
     ///
     /// One subscription too many (`limits.subscriptions_max`) closes the connection.
-    pub fn subscribe(&mut self, channel: ChannelName) {
-        let subscription = *self.next_subscription;
-        *self.next_subscription = subscription.wrapping_add(1);
+    ///
+    /// Returns the number that [`Endpoint::subscribed`](super::Endpoint::subscribed) is called with
+    /// when it has begun.
+    pub fn subscribe(&mut self, channel: ChannelName) -> u32 {
+        let subscription = self.next_number();
         self.commands.push(Command::Subscribe {
             subscription,
             channel,
@@ -76,6 +78,7 @@ impl<'a> Context<'a> {
                 deflate: self.deflate.map(Agreement::server_window),
             },
         });
+        subscription
     }
 
     /// Ends the subscription to a channel, if there is one.
@@ -90,6 +93,28 @@ impl<'a> Context<'a> {
     /// as long.
     pub fn publish(&mut self, channel: &ChannelName, message: impl Into<Payload>) {
         self.publisher().publish(channel, message);
+    }
+
+    /// Publishes a message and returns the number that
+    /// [`Endpoint::published`](super::Endpoint::published) is called with when it has its place in
+    /// the channel's stream: from then on nothing but the end of the process keeps it from its
+    /// subscribers.
+    pub fn publish_confirmed(&mut self, channel: &ChannelName, message: impl Into<Payload>) -> u32 {
+        let ticket = self.next_number();
+        let command = publish(channel, message.into(), Some(ticket));
+        self.commands.push(command);
+        ticket
+    }
+
+    /// Has the endpoint called at intervals, instead of those set before.
+    pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) {
+        self.commands.push(Command::SetHeartbeat(heartbeat));
+    }
+
+    /// Has the endpoint called once after so many ms, instead of at the deadline set before; with
+    /// `None` not at all.
+    pub fn set_deadline(&mut self, after_ms: Option<u32>) {
+        self.commands.push(Command::SetDeadline(after_ms));
     }
 
     /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,
@@ -112,6 +137,12 @@ impl<'a> Context<'a> {
             self.codec
                 .put_frame(self.out, self.deflate, raw::opcode(kind), bytes);
         }
+    }
+
+    fn next_number(&mut self) -> u32 {
+        let number = *self.next_number;
+        *self.next_number = number.wrapping_add(1);
+        number
     }
 
     fn publisher(&mut self) -> Publisher<'_> {
@@ -140,11 +171,16 @@ impl<'a> Publisher<'a> {
 
     /// Publishes a message to all subscribers of a channel, wherever they are.
     pub fn publish(&mut self, channel: &ChannelName, message: impl Into<Payload>) {
-        let (kind, payload) = message.into().into_parts();
-        self.commands.push(Command::Publish {
-            channel: channel.clone(),
-            kind,
-            payload,
-        });
+        self.commands.push(publish(channel, message.into(), None));
+    }
+}
+
+fn publish(channel: &ChannelName, message: Payload, ticket: Option<u32>) -> Command {
+    let (kind, payload) = message.into_parts();
+    Command::Publish {
+        channel: channel.clone(),
+        kind,
+        payload,
+        ticket,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes};
+use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
+use crate::channel::ChannelsFull;
+use crate::publication::Position;
 use crate::ws::handshake::Refusal;
 
 /// The state of a connection whose endpoint only knows its type. Of a type without size the box
@@ -13,6 +15,21 @@ pub type State = Box<dyn Any>;
 pub trait Erased {
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<State, Refusal>;
     fn message(&mut self, state: &mut State, message: Message<'_>, context: &mut Context<'_>);
+    fn subscribed(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    );
+    fn published(
+        &mut self,
+        state: &mut State,
+        ticket: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    );
+    fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -25,6 +42,36 @@ impl<E: Endpoint> Erased for E {
     fn message(&mut self, state: &mut State, message: Message<'_>, context: &mut Context<'_>) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::message(self, state, message, context);
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::subscribed(self, state, subscription, result, context);
+        }
+    }
+
+    fn published(
+        &mut self,
+        state: &mut State,
+        ticket: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::timeout(self, state, timeout, context);
         }
     }
 

@@ -22,7 +22,7 @@ mod request;
 mod route;
 
 pub use closed::{Closed, Error, Side};
-pub use command::{Command, ConnectionName, Order, Which};
+pub use command::{Command, ConnectionName, Heartbeat, Order, Timeout, Which};
 pub use context::{Context, Publisher};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
@@ -30,6 +30,9 @@ pub use message::{Message, Payload};
 pub use request::{Attributes, Request};
 pub use route::{Destination, Found, Page, Route, RouteError, Routes};
 
+use crate::channel::ChannelsFull;
+use crate::publication::Position;
+use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
 /// What connections at a path do.
@@ -80,6 +83,42 @@ pub trait Endpoint: 'static {
 
     /// The client has sent a whole message.
     fn message(&mut self, state: &mut Self::State, message: Message<'_>, context: &mut Context<'_>);
+
+    /// A subscription of the connection has begun: what is published after that place of the
+    /// channel's stream comes to it, behind what is sent from here. Or it has not, because the
+    /// channel's owner keeps as many channels as it may; then the connection is closed unless the
+    /// endpoint does something else.
+    ///
+    /// `subscription` is what [`Context::subscribe`] returned.
+    fn subscribed(
+        &mut self,
+        state: &mut Self::State,
+        subscription: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, subscription);
+        if let Err(full) = result {
+            context.close(CloseCode::TRY_AGAIN_LATER, full.to_string());
+        }
+    }
+
+    /// A message got its place in its channel's stream, or was refused. Called once for each
+    /// [`Context::publish_confirmed`], whose return value is `ticket`, while the connection lives.
+    fn published(
+        &mut self,
+        state: &mut Self::State,
+        ticket: u32,
+        result: Result<Position, ChannelsFull>,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, ticket, result, context);
+    }
+
+    /// Time has passed, as [`Context::set_heartbeat`] or [`Context::set_deadline`] asked for.
+    fn timeout(&mut self, state: &mut Self::State, timeout: Timeout, context: &mut Context<'_>) {
+        let _ = (state, timeout, context);
+    }
 
     /// The connection is over. Called exactly once for each that was opened, whichever way it
     /// ends; the state is given back.

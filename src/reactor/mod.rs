@@ -160,7 +160,7 @@ impl Reactor {
         loop {
             let began = Instant::now();
             let now_ms = self.clock.now_ms();
-            self.shard.begin_turn();
+            self.shard.begin_turn(now_ms);
             self.attend(now_ms);
             self.take_mail(now_ms);
             if self.next_timeout_ms().is_some_and(|due| due <= now_ms) {

@@ -17,12 +17,14 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::channel::ChannelsFull;
 use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, State as EndpointState, raw,
+    RouteError, Routes, Side, State as EndpointState, Timeout, raw,
 };
+use crate::publication::Position;
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
@@ -129,7 +131,8 @@ struct Open {
     route: u16,
     /// About compression.
     deflate: Option<Agreement>,
-    next_subscription: u32,
+    /// Of the next subscription, or of the next publication to be confirmed.
+    next_number: u32,
 }
 
 impl Session {
@@ -159,9 +162,42 @@ impl Session {
     pub fn handle_order(&mut self, order: Order, around: &mut Surroundings<'_>) {
         self.call(around, |_, _, context| match order {
             Order::Send(payload) => context.send_payload(&payload),
-            Order::Subscribe(channel) => context.subscribe(channel),
+            Order::Subscribe(channel) => {
+                context.subscribe(channel);
+            }
             Order::Unsubscribe(channel) => context.unsubscribe(channel),
             Order::Close { code, reason } => context.close(code, reason),
+        });
+    }
+
+    /// A subscription has begun, or was refused.
+    pub fn handle_subscribed(
+        &mut self,
+        subscription: u32,
+        result: Result<Position, ChannelsFull>,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.subscribed(state, subscription, result, context);
+        });
+    }
+
+    /// A publication of the connection has its place, or was refused.
+    pub fn handle_published(
+        &mut self,
+        ticket: u32,
+        result: Result<Position, ChannelsFull>,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.published(state, ticket, result, context);
+        });
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, timeout: Timeout, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.timeout(state, timeout, context);
         });
     }
 
@@ -308,7 +344,7 @@ impl Session {
         let endpoint = around.endpoints.of(open.route);
         let mut context = Context::new(
             around.name,
-            &mut open.next_subscription,
+            &mut open.next_number,
             open.deflate,
             around.codec,
             around.replies,

@@ -59,10 +59,10 @@ fn open(
     let (replies_from, commands_from) = (around.replies.len(), around.commands.len());
     upgrade.put_response(around.replies);
     around.commands.push(Command::Opened);
-    let mut next_subscription = 0;
+    let mut next_number = 0;
     let mut context = Context::new(
         around.name,
-        &mut next_subscription,
+        &mut next_number,
         deflate,
         around.codec,
         around.replies,
@@ -76,7 +76,7 @@ fn open(
                 state,
                 route,
                 deflate,
-                next_subscription,
+                next_number,
             };
             Ok((State::Open(open), closing))
         }

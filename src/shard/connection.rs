@@ -8,6 +8,7 @@ use super::rate::Bucket;
 use super::wheel::Tick;
 use crate::channel::ChannelName;
 use crate::encoding::Encoding;
+use crate::endpoint::Heartbeat;
 use crate::session::Session;
 use crate::table::{Key, Table};
 
@@ -50,13 +51,26 @@ pub struct Connection {
     pub paused: bool,
 }
 
-/// What only connections under a limit need.
+/// What only connections under a limit, or with timers of their own, need.
 #[derive(Default)]
 pub struct Extra {
     /// Its address, while connections are counted by address.
     pub peer: Option<IpAddr>,
     /// Messages and bytes it may still send.
     pub rate: Option<(Bucket, Bucket)>,
+    /// When its endpoint wants to be called.
+    pub timers: Timers,
+}
+
+/// When an endpoint wants to be called for a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timers {
+    /// At which intervals.
+    pub heartbeat: Heartbeat,
+    /// When the next beat is due.
+    pub beat: Tick,
+    /// Once.
+    pub deadline: Option<Tick>,
 }
 
 /// Where a subscription stands.

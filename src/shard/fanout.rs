@@ -7,9 +7,8 @@ use foldhash::quality::FixedState;
 
 use super::connection::{Phase, Place, Subscription};
 use super::lane::{Joiner, Lane, Member};
-use super::lifecycle::Reason;
 use super::mail::{Delivery, Request, Ticket};
-use super::{ConnectionId, Shard};
+use super::{Begun, ConnectionId, Shard};
 use crate::channel::{ChannelName, ChannelsFull};
 use crate::encoding::Encoding;
 use crate::endpoint::Which;
@@ -171,8 +170,15 @@ impl Shard {
                 ticket,
             } => {
                 let result = self.deliver(now_ms, channel, kind, payload);
-                if let Some(ticket) = ticket {
-                    self.answer(now_ms, from, Delivery::Published { ticket, result });
+                match ticket {
+                    // A session that publishes again when it is told must not be told at once.
+                    Some(ticket) if from == self.identity.shard => {
+                        self.confirmations.push_back((ticket, result));
+                    }
+                    Some(ticket) => {
+                        self.answer(now_ms, from, Delivery::Published { ticket, result });
+                    }
+                    None => {}
                 }
             }
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
@@ -199,8 +205,9 @@ impl Shard {
                 self.draining_peers += 1;
                 self.go_on_draining(now_ms);
             }
-            // Nobody on a shard asks for these.
-            Delivery::Published { .. } | Delivery::Drained => {}
+            Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
+            // Nobody on a shard asks for this.
+            Delivery::Drained => {}
         }
     }
 
@@ -211,13 +218,14 @@ impl Shard {
         channel: ChannelName,
         kind: Kind,
         payload: Bytes,
+        ticket: Option<Ticket>,
     ) {
         let owner = self.owner_of(&channel);
         let request = Request::Publish {
             channel,
             kind,
             payload,
-            ticket: None,
+            ticket,
         };
         self.ask(now_ms, owner, request);
     }
@@ -379,8 +387,11 @@ impl Shard {
             return;
         };
         if result.is_err() {
-            self.counters.closed_limit += 1;
-            self.end(now_ms, id, Reason::Channels);
+            self.counters.refused_channels += 1;
+            if let Some(subscription) = connection.subscriptions.remove(number) {
+                self.leave(now_ms, subscription);
+            }
+            self.tell_begun(now_ms, (id, number, result));
             return;
         }
         let (channel, encoding) = &**pending;
@@ -393,6 +404,23 @@ impl Shard {
             lane: lane.slot,
             position,
         };
+        self.tell_begun(now_ms, (id, number, result));
+    }
+
+    /// Tells a session of a subscription. One that subscribes again when it is told is told of that
+    /// when it has returned.
+    fn tell_begun(&mut self, now_ms: u64, begun: Begun) {
+        self.begun.push_back(begun);
+        if self.telling {
+            return;
+        }
+        self.telling = true;
+        while let Some((id, number, result)) = self.begun.pop_front() {
+            self.call_session(now_ms, id, |session, around| {
+                session.handle_subscribed(number, result, around);
+            });
+        }
+        self.telling = false;
     }
 
     fn owner_of(&self, channel: &ChannelName) -> usize {

@@ -457,6 +457,10 @@ impl Shard {
         self.counters.backlogged -= 1;
         self.connections.unstall(id.slot);
         self.resume_reading(id);
+        // The deadline was the backlog's; pings and beats may be due earlier.
+        if let Some(due) = self.due(id) {
+            self.schedule_no_later(id, due);
+        }
     }
 }
 

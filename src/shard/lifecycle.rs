@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
+use super::mail::Ticket;
 use super::rate::Bucket;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Identity, Shard};
+use crate::channel::ChannelsFull;
 use crate::endpoint::{ConnectionName, Error, Order};
+use crate::publication::Position;
 use crate::session::{Command, Progress, Session, Surroundings};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
@@ -36,7 +39,6 @@ pub(super) enum Reason {
     Slow,
     Rate,
     Subscriptions,
-    Channels,
     Shutdown,
 }
 
@@ -54,10 +56,6 @@ impl Reason {
             Self::Subscriptions => (
                 CloseCode::POLICY,
                 "too many subscriptions: unsubscribe first",
-            ),
-            Self::Channels => (
-                CloseCode::TRY_AGAIN_LATER,
-                "the server has as many channels as it keeps: try again later",
             ),
             Self::Shutdown => (CloseCode::GOING_AWAY, "the server is shutting down"),
         }
@@ -125,7 +123,7 @@ impl Shard {
             extra: counted.then(|| {
                 Box::new(Extra {
                     peer: Some(peer),
-                    rate: None,
+                    ..Extra::default()
                 })
             }),
             timer: Tick(0),
@@ -170,10 +168,22 @@ impl Shard {
 
     /// Does what somebody outside of the connection's callbacks has ordered.
     pub(super) fn handle_order(&mut self, now_ms: u64, id: ConnectionId, order: Order) {
-        let done = self.with_session(id, |session, around| session.handle_order(order, around));
-        if let Some(((), commands)) = done {
-            self.handle_commands(now_ms, id, commands);
-        }
+        self.call_session(now_ms, id, |session, around| {
+            session.handle_order(order, around);
+        });
+    }
+
+    /// Tells a session what became of its publication.
+    pub(super) fn handle_published(
+        &mut self,
+        now_ms: u64,
+        ticket: Ticket,
+        result: Result<Position, ChannelsFull>,
+    ) {
+        let id = ConnectionId::from_bits(ticket.asker);
+        self.call_session(now_ms, id, |session, around| {
+            session.handle_published(ticket.subscription, result, around);
+        });
     }
 
     /// The peer will send nothing more, or is gone.
@@ -251,7 +261,17 @@ impl Shard {
             self.connections.unstall(id.slot);
         }
         self.effects.push_back(Effect::Close(id));
-        if let Some(((), commands)) = self.with_session(id, Session::lose) {
+        self.call_session(now_ms, id, Session::lose);
+    }
+
+    /// Lets a session work and does what it wants.
+    pub(super) fn call_session(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        work: impl FnOnce(&mut Session, &mut Surroundings<'_>),
+    ) {
+        if let Some(((), commands)) = self.with_session(id, work) {
             self.handle_commands(now_ms, id, commands);
         }
     }
@@ -363,12 +383,19 @@ impl Shard {
                 channel,
                 kind,
                 payload,
+                ticket,
             } => {
                 if let Some(connection) = self.connections.table.get_mut(id) {
                     connection.publishes = true;
                 }
-                self.publish(now_ms, channel, kind, payload);
+                let ticket = ticket.map(|number| Ticket {
+                    asker: id.to_bits(),
+                    subscription: number,
+                });
+                self.publish(now_ms, channel, kind, payload, ticket);
             }
+            Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
+            Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),
             Command::Close => self.begin_closing(now_ms, id),
         }
     }

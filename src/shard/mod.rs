@@ -43,10 +43,11 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::Directory;
+use crate::channel::{ChannelsFull, Directory};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
+use crate::publication::Position;
 use crate::session::{self, Command};
 use crate::table::Key;
 use crate::ws::deflate::Codec;
@@ -54,7 +55,7 @@ use connection::Connections;
 use drain::Drain;
 use fanout::Fanout;
 use flush::Outbox;
-use mail::{Delivery, Request};
+use mail::{Delivery, Request, Ticket};
 use post::Post;
 use rate::Bucket;
 use wheel::Wheel;
@@ -116,7 +117,16 @@ pub struct Shard {
     counters: Counters,
     /// Scratch space for one session's commands.
     commands: Vec<Command>,
+    /// Subscriptions that have begun and of which their sessions have not been told.
+    begun: VecDeque<Begun>,
+    /// Whether somebody is telling them.
+    telling: bool,
+    /// Own publications of which their sessions are told in the next turn.
+    confirmations: VecDeque<(Ticket, Result<Position, ChannelsFull>)>,
 }
+
+/// A connection, its number for a subscription, and what became of that.
+type Begun = (ConnectionId, u32, Result<Position, ChannelsFull>);
 
 impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
@@ -144,6 +154,9 @@ impl Shard {
             drain_letters: 0,
             counters: Counters::default(),
             commands: Vec::new(),
+            begun: VecDeque::new(),
+            telling: false,
+            confirmations: VecDeque::new(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
@@ -219,6 +232,7 @@ impl Shard {
     pub fn has_work(&self) -> bool {
         self.outbox.has_work()
             || self.fanout.is_dirty()
+            || !self.confirmations.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -253,7 +267,13 @@ impl Shard {
     }
 
     /// Starts a turn: the sends of a turn are counted anew.
-    pub fn begin_turn(&mut self) {
+    pub fn begin_turn(&mut self, now_ms: u64) {
+        // Only those that are there: what is published in answer to one has the next turn.
+        for _ in 0..self.confirmations.len() {
+            if let Some((ticket, result)) = self.confirmations.pop_front() {
+                self.handle_published(now_ms, ticket, result);
+            }
+        }
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }

@@ -8,8 +8,14 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::Kind;
 
+mod timers;
+
 fn shard(config: Config) -> Shard {
     let sessions = session::Settings::new(&config).expect("the default origins");
+    shard_with(config, sessions)
+}
+
+fn shard_with(config: Config, sessions: session::Settings) -> Shard {
     let identity = Identity {
         shard: 0,
         shards: 1,
@@ -21,13 +27,17 @@ fn shard(config: Config) -> Shard {
 
 fn subscribe(shard: &mut Shard, channel: &str) -> ConnectionId {
     let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut request = format!(
-        "GET /sub/{channel} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    .into_bytes();
-    shard.handle_input(0, id, &mut request);
+    shard.handle_input(0, id, &mut head(&format!("/sub/{channel}"), ""));
     id
+}
+
+/// A request head with more header lines.
+fn head(path: &str, more: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    )
+    .into_bytes()
 }
 
 fn publish(shard: &mut Shard, channel: &str) {
@@ -44,7 +54,7 @@ fn publish(shard: &mut Shard, channel: &str) {
 fn turn(shard: &mut Shard) -> Vec<u32> {
     let mut slots = Vec::new();
     let mut batch = Batch::default();
-    shard.begin_turn();
+    shard.begin_turn(0);
     while shard.poll_batch(0, &mut batch) {
         slots.extend(batch.iter().map(|(slot, _)| slot));
         shard.handle_scattered(0, &batch, &[]);
@@ -98,13 +108,10 @@ fn what_is_published_in_one_turn_leaves_in_one_send() {
 /// A subscriber whose client offers compression with a window.
 fn subscribe_deflating(shard: &mut Shard, channel: &str, window_bits: u32) -> ConnectionId {
     let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut request = format!(
-        "GET /sub/{channel} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits={window_bits}\r\n\r\n"
-    )
-    .into_bytes();
-    shard.handle_input(0, id, &mut request);
+    let offer = format!(
+        "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits={window_bits}\r\n"
+    );
+    shard.handle_input(0, id, &mut head(&format!("/sub/{channel}"), &offer));
     id
 }
 

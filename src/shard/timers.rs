@@ -1,9 +1,11 @@
-//! Deadlines: of the handshake, of pings and their answers, of backlogs, of the last word.
+//! Deadlines: of the handshake, of pings and their answers, of backlogs, of the last word, and those
+//! that endpoints have set.
 
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::lifecycle::Reason;
 use super::wheel::{TICK_MS, Tick};
 use super::{ConnectionId, Shard};
+use crate::endpoint::{Heartbeat, Timeout};
 use crate::session::Session;
 
 impl Shard {
@@ -65,12 +67,38 @@ impl Shard {
         }
     }
 
+    /// From now on the endpoint is called at these intervals.
+    pub(super) fn set_heartbeat(&mut self, now_ms: u64, id: ConnectionId, heartbeat: Heartbeat) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        let timers = &mut connection.extra.get_or_insert_default().timers;
+        timers.heartbeat = heartbeat;
+        timers.beat = Tick::after(now_ms, u64::from(heartbeat.send_every_ms));
+        if let Some(due) = self.due(id) {
+            self.schedule_no_later(id, due);
+        }
+    }
+
+    /// From now on the endpoint is called after so many ms, or not.
+    pub(super) fn set_deadline(&mut self, now_ms: u64, id: ConnectionId, after_ms: Option<u32>) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        if after_ms.is_none() && connection.extra.is_none() {
+            return;
+        }
+        let timers = &mut connection.extra.get_or_insert_default().timers;
+        timers.deadline = after_ms.map(|ms| Tick::after(now_ms, u64::from(ms)));
+        if let Some(due) = self.due(id) {
+            self.schedule_no_later(id, due);
+        }
+    }
+
     /// The deadline of a connection as it is now.
-    fn due(&self, id: ConnectionId) -> Option<Tick> {
+    pub(super) fn due(&self, id: ConnectionId) -> Option<Tick> {
         let timeouts = &self.config.timeouts;
         let connection = self.connections.table.get(id)?;
-        // The tick in which it began may have been nearly over.
-        let after = |since: Tick, ms| Tick::after(since.start_ms() + TICK_MS - 1, ms);
         match connection.phase {
             Phase::Handshake => Some(after(connection.since, timeouts.head_ms)),
             Phase::Closing => Some(after(connection.since, timeouts.linger_ms)),
@@ -80,16 +108,30 @@ impl Shard {
                     backlog.since_ms(),
                     self.config.slow_consumer.backlog_age_ms_max,
                 )
-            } else if connection.pinged {
-                after(connection.since, timeouts.pong_timeout_ms)
             } else {
-                after(connection.heard, timeouts.ping_interval_ms)
+                let timeout = next_timeout(connection).map(|(due, _)| due);
+                self.ping_due(connection)
+                    .min(timeout.unwrap_or(Tick::NEVER))
             }),
+        }
+    }
+
+    /// When an open connection is to be sent a ping, or has left one unanswered for too long.
+    fn ping_due(&self, connection: &Connection) -> Tick {
+        let timeouts = &self.config.timeouts;
+        if connection.pinged {
+            after(connection.since, timeouts.pong_timeout_ms)
+        } else {
+            after(connection.heard, timeouts.ping_interval_ms)
         }
     }
 
     /// The deadline has passed.
     fn act(&mut self, now_ms: u64, id: ConnectionId) {
+        let Some(connection) = self.connections.table.get(id) else {
+            return;
+        };
+        let ping_due = self.ping_due(connection) <= Tick::at(now_ms);
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
@@ -102,6 +144,7 @@ impl Shard {
                     self.counters.closed_slow += 1;
                 }
             }
+            Phase::Open if !ping_due => self.call_timeout(now_ms, id),
             Phase::Open if connection.pinged => {
                 self.counters.closed_silent += 1;
                 self.drop_connection(now_ms, id);
@@ -116,4 +159,52 @@ impl Shard {
             }
         }
     }
+
+    /// Calls the endpoint for whatever of its timers is due first.
+    fn call_timeout(&mut self, now_ms: u64, id: ConnectionId) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        let Some((_, timeout)) = next_timeout(connection) else {
+            return;
+        };
+        if let Some(extra) = &mut connection.extra {
+            let timers = &mut extra.timers;
+            match timeout {
+                Timeout::Beat => {
+                    let every_ms = u64::from(timers.heartbeat.send_every_ms);
+                    timers.beat = Tick::after(now_ms, every_ms);
+                }
+                // Once is enough, until it is set anew.
+                Timeout::Silence => timers.heartbeat.silence_ms_max = 0,
+                Timeout::Deadline => timers.deadline = None,
+            }
+        }
+        self.call_session(now_ms, id, |session, around| {
+            session.handle_timeout(timeout, around);
+        });
+    }
+}
+
+/// The endpoint's timer that comes first, if it has set any.
+fn next_timeout(connection: &Connection) -> Option<(Tick, Timeout)> {
+    let timers = &connection.extra.as_ref()?.timers;
+    let Heartbeat {
+        send_every_ms,
+        silence_ms_max,
+    } = timers.heartbeat;
+    let beat = (send_every_ms != 0).then_some((timers.beat, Timeout::Beat));
+    let silence_ms = u64::from(silence_ms_max);
+    let silence =
+        (silence_ms != 0).then(|| (after(connection.heard, silence_ms), Timeout::Silence));
+    let deadline = timers.deadline.map(|due| (due, Timeout::Deadline));
+    [deadline, silence, beat]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(due, _)| *due)
+}
+
+/// So many ms after a tick at the earliest: the tick may have been nearly over.
+fn after(since: Tick, ms: u64) -> Tick {
+    Tick::after(since.start_ms() + TICK_MS - 1, ms)
 }

@@ -16,6 +16,9 @@ const BUCKETS: usize = 1_024;
 pub struct Tick(pub u32);
 
 impl Tick {
+    /// Later than any that comes.
+    pub const NEVER: Self = Self(u32::MAX);
+
     /// The tick that a moment lies in.
     pub fn at(now_ms: u64) -> Self {
         Self((now_ms / TICK_MS) as u32)

@@ -140,7 +140,7 @@ impl Driver {
             ctx.mail.asleep[self.index] = true;
             return false;
         }
-        self.shard.begin_turn();
+        self.shard.begin_turn(ctx.now_ms);
         self.attend(ctx);
         self.take_mail(ctx);
         if self.next_timeout_ms().is_some_and(|due| due <= ctx.now_ms) {
