@@ -16,7 +16,7 @@ const OTHERS_BUSY_MAX: f64 = 0.05;
 pub fn print_head(report: &Report) {
     let machine = &report.machine;
     println!(
-        "{}, Linux {}, {}, {} congestion control\nserver on core {}, client on core {} ({:?}), {}-byte messages",
+        "{}, Linux {}, {}, {} congestion control\nserver on core {}, client on core {} ({:?}), {}-byte messages where nothing else is said",
         machine.date,
         machine.kernel,
         machine.cpu,
