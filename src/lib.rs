@@ -69,3 +69,8 @@ pub use endpoint::{Closed, Context, Endpoint, Message, Payload, Publisher, Reque
 pub use server::{Handle, Server};
 pub use ws::close::CloseCode;
 pub use ws::handshake::Refusal;
+
+/// The README's program must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
