@@ -285,11 +285,7 @@ impl Session {
     fn handle_item(&mut self, item: Item<'_>, around: &mut Surroundings<'_>) -> bool {
         match item {
             Item::Text(text) => {
-                let Ok(text) = simdutf8::basic::from_utf8(&text) else {
-                    self.refuse_input(ReadError::NotUtf8, around);
-                    return true;
-                };
-                self.handle_message(Message::Text(text), around);
+                self.handle_message(Message::Text(&text), around);
                 true
             }
             Item::Binary(bytes) => {

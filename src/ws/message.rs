@@ -21,8 +21,8 @@ pub struct Limits {
 /// What lay in one piece in the input is lent, what had to be put together is owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// A text message; checked to be UTF-8.
-    Text(Cow<'a, [u8]>),
+    /// A text message.
+    Text(Cow<'a, str>),
     /// A binary message.
     Binary(Cow<'a, [u8]>),
     /// To be answered by a pong with the same payload (RFC 6455, section 5.5.2).
@@ -157,9 +157,6 @@ impl Reader {
             }
             _ => Cow::Borrowed(payload),
         };
-        if header.opcode == Opcode::Text {
-            simdutf8::basic::from_utf8(&payload).map_err(|_| ReadError::NotUtf8)?;
-        }
         Ok((end, Some(item(header.opcode, payload)?)))
     }
 
@@ -279,9 +276,6 @@ impl Partial {
         if std::mem::take(&mut self.is_compressed) {
             let decompression = decompression.ok_or(FrameError::ReservedBit)?;
             message = self.decompress(&message, limits, decompression)?;
-            if kind == Opcode::Text {
-                simdutf8::basic::from_utf8(&message).map_err(|_| ReadError::NotUtf8)?;
-            }
         } else if kind == Opcode::Text && self.checked != message.len() {
             return Err(ReadError::NotUtf8);
         }
@@ -326,9 +320,20 @@ fn check_len(
     Ok(())
 }
 
+fn text(payload: Cow<'_, [u8]>) -> Result<Cow<'_, str>, ReadError> {
+    match payload {
+        Cow::Borrowed(payload) => simdutf8::basic::from_utf8(payload)
+            .map(Cow::Borrowed)
+            .map_err(|_| ReadError::NotUtf8),
+        Cow::Owned(payload) => String::from_utf8(payload)
+            .map(Cow::Owned)
+            .map_err(|_| ReadError::NotUtf8),
+    }
+}
+
 fn item(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Item<'_>, ReadError> {
     Ok(match opcode {
-        Opcode::Text => Item::Text(payload),
+        Opcode::Text => Item::Text(text(payload)?),
         Opcode::Binary | Opcode::Continuation => Item::Binary(payload),
         Opcode::Ping => Item::Ping(payload),
         Opcode::Pong => Item::Pong,

@@ -79,7 +79,7 @@ fn owned(item: Item<'_>) -> Item<'static> {
 }
 
 fn text(text: &str) -> Item<'static> {
-    Item::Text(text.as_bytes().to_vec().into())
+    Item::Text(text.to_owned().into())
 }
 
 #[test]

@@ -173,7 +173,8 @@ impl Decoder<'_> {
             return Err(ReadError::NotUtf8.into());
         }
         self.items.push(if message.is_text {
-            Item::Text(message.payload.into())
+            let text = String::from_utf8(message.payload).expect("UTF-8, checked byte by byte");
+            Item::Text(text.into())
         } else {
             Item::Binary(message.payload.into())
         });
