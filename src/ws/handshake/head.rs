@@ -40,16 +40,7 @@ pub fn head_end(input: &[u8], scanned: usize) -> Option<usize> {
 /// # Errors
 /// 431 for one that is too long, 400 for what is no HTTP at all.
 pub fn check_incomplete(input: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
-    // The first byte of a TLS record is 22, and no method begins so.
-    if input
-        .first()
-        .is_some_and(|b| !b.is_ascii_graphic() && !b"\r\n".contains(b))
-    {
-        return Err(Refusal::new(
-            400,
-            "this is no HTTP request; for wss:// put a proxy that speaks TLS in front",
-        ));
-    }
+    check_first_byte(input)?;
     check_len(input.len(), limits)
 }
 
@@ -63,6 +54,7 @@ pub fn with_head<T>(
     limits: &HeadLimits,
     look: impl FnOnce(&Head<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
+    check_first_byte(input)?;
     check_len(input.len(), limits)?;
     let mut headers = vec![httparse::EMPTY_HEADER; limits.headers_max];
     let mut request = httparse::Request::new(&mut headers);
@@ -195,6 +187,17 @@ pub fn percent_decode(encoded: &str) -> Result<Cow<'_, str>, Refusal> {
     percent_encoding::percent_decode_str(encoded)
         .decode_utf8()
         .map_err(|_| Refusal::new(400, "the path is not UTF-8 when decoded"))
+}
+
+/// The first byte of a TLS record is 22, and no method begins so.
+fn check_first_byte(input: &[u8]) -> Result<(), Refusal> {
+    match input.first() {
+        Some(byte) if !byte.is_ascii_graphic() && !b"\r\n".contains(byte) => Err(Refusal::new(
+            400,
+            "this is no HTTP request; for wss:// put a proxy that speaks TLS in front",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_len(len: usize, limits: &HeadLimits) -> Result<(), Refusal> {
