@@ -223,7 +223,7 @@ fn messages(received: &[u8], closed: bool) -> Vec<(u8, u16)> {
             (0x82, [channel, high, low]) => {
                 messages.push((*channel, u16::from_be_bytes([*high, *low])));
             }
-            (0x88 | 0x89 | 0x8a, _) => {}
+            (0x88..=0x8a, _) => {}
             _ => panic!("a frame that nobody sent: {first:x} {payload:?}"),
         }
         rest = &tail[len..];
