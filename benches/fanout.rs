@@ -6,6 +6,8 @@
 mod bare;
 #[path = "fanout/bun.rs"]
 mod bun;
+#[path = "fanout/channels.rs"]
+mod channels;
 #[path = "fanout/client.rs"]
 mod client;
 #[path = "fanout/frames.rs"]

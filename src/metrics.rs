@@ -91,6 +91,7 @@ counters! {
     publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";
     deliveries: Counter "deliveries" "Publications handed to a subscriber's socket or backlog.";
     sends: Counter "sends" "Sends handed to the send ring.";
+    merged: Counter "merged_sends" "Sends of what several lanes had for one connection.";
     bytes_out: Counter "bytes_sent" "Bytes handed to the send ring.";
     scatters: Counter "scatters" "Batches of sends, each one io_uring_enter.";
     exceptions_short: Counter "exceptions" {kind = "short"} "Sends that did not go through whole, by kind.";

@@ -80,6 +80,7 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("drains", c.closed_drain),
         ("pings", c.pings),
         ("deliveries", c.deliveries),
+        ("merged sends", c.merged),
         ("compressed publications", c.compressions),
         ("compressed messages of clients", c.decompressions),
     ] {
@@ -194,6 +195,7 @@ fn live(world: &mut World) -> Result<(), String> {
 
 fn add(sum: &mut Counters, more: &Counters) {
     sum.publisher_pauses += more.publisher_pauses;
+    sum.merged += more.merged;
     sum.exceptions_short += more.exceptions_short;
     sum.exceptions_full += more.exceptions_full;
     sum.exceptions_dead += more.exceptions_dead;

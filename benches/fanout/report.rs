@@ -144,6 +144,7 @@ impl ScenarioReport {
             ))
         };
         let verdicts = match self.scenario {
+            Scenario::Channels => vec![],
             Scenario::OneAtATime => vec![ratio(Target::Bare, 0.85)],
             Scenario::Outstanding64 => vec![ratio(Target::Bun, 0.75), ratio(Target::BareTurn, 1.0)],
             Scenario::Deflate => vec![self.deflate_verdict(targets)],

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::channels::Channels;
 use crate::client::{Client, Phase, Waiting};
 use crate::handshake::Offer;
 use crate::ledger::{Counts, Payload};
@@ -26,6 +27,8 @@ pub enum Scenario {
     Outstanding64,
     /// The next message, JSON, is published when the last has arrived everywhere: with compression and without.
     Deflate,
+    /// Each subscriber is on 20 of 100 channels; a message to each of them, and the next when all have arrived.
+    Channels,
     /// Memory of subscribers that nothing is published to.
     IdleMemory,
     /// Newcomers while the publisher asks for all the server has.
@@ -36,10 +39,11 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OneAtATime,
         Self::Outstanding64,
         Self::Deflate,
+        Self::Channels,
         Self::IdleMemory,
         Self::Saturated,
         Self::Start,
@@ -51,6 +55,7 @@ impl Scenario {
             Self::OneAtATime => "one-at-a-time",
             Self::Outstanding64 => "outstanding-64",
             Self::Deflate => "deflate",
+            Self::Channels => "channels",
             Self::IdleMemory => "idle-memory",
             Self::Saturated => "saturated",
             Self::Start => "start",
@@ -68,6 +73,7 @@ impl Scenario {
                 Target::Bare,
             ],
             Self::Deflate => &[Target::Pushring, Target::PushringDeflate],
+            Self::Channels => &[Target::Pushring],
             Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
             Self::Saturated => &[Target::Pushring, Target::Bun],
         }
@@ -82,6 +88,8 @@ impl Scenario {
             (Self::Outstanding64, true) => (500, 64, 200, 400),
             (Self::Deflate, false) => (2_000, 1, 500, 2_000),
             (Self::Deflate, true) => (500, 1, 200, 400),
+            (Self::Channels, false) => (1_000, 1, 500, 2_000),
+            (Self::Channels, true) => (200, 1, 200, 400),
             (Self::IdleMemory, false) => (15_000, 1, 0, 0),
             (Self::IdleMemory, true) => (3_000, 1, 0, 0),
             (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
@@ -107,7 +115,11 @@ impl Scenario {
     /// How many rounds there are when `wanted` are asked for: one where a round takes long and figures hardly vary.
     pub fn rounds(self, wanted: u32) -> u32 {
         match self {
-            Self::OneAtATime | Self::Outstanding64 | Self::Deflate | Self::Start => wanted,
+            Self::OneAtATime
+            | Self::Outstanding64
+            | Self::Deflate
+            | Self::Channels
+            | Self::Start => wanted,
             Self::IdleMemory | Self::Saturated => 1,
         }
     }
@@ -211,6 +223,10 @@ pub fn run(
             ready_after_ms: milliseconds(server.ready_after()),
         });
     }
+    if scenario == Scenario::Channels {
+        let figures = channels(&server, load, waiting).map(Figures::FanOut);
+        return figures.map_err(|error| server.explain(&error));
+    }
     let offer = match target {
         Target::PushringDeflate => Offer::Deflate,
         _ => Offer::Nothing,
@@ -239,6 +255,19 @@ fn fan_out(
         warm_up
     } else {
         client.drive(load.measured, between)?
+    };
+    let after = server.cpu()?;
+    Ok(FanOut::new(before, after, phase, client.counts()))
+}
+
+fn channels(server: &Server, load: Load, waiting: Waiting) -> io::Result<FanOut> {
+    let mut client = Channels::new(server.public(), waiting)?;
+    client.connect(load.subscribers)?;
+    let warm_up = client.drive(load.warm_up)?;
+    let before = server.cpu()?;
+    let phase = match warm_up.stalled {
+        true => warm_up,
+        false => client.drive(load.measured)?,
     };
     let after = server.cpu()?;
     Ok(FanOut::new(before, after, phase, client.counts()))

@@ -1,8 +1,9 @@
-//! The raw protocol's endpoints: `/sub/{channel}`, `/pub/{channel}` and `/echo`.
+//! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
+//! `/echo`.
 
 use super::{Context, Endpoint, Message, Request, Route};
 use crate::channel::ChannelName;
-use crate::ws::handshake::Refusal;
+use crate::ws::handshake::{self, Refusal};
 
 /// The line for paths that lead nowhere, where the raw protocol is served.
 pub const NOT_FOUND: &str =
@@ -12,6 +13,7 @@ pub const NOT_FOUND: &str =
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
         Route::new("/sub/{*channel}", || Subscriber),
+        Route::new("/sub", || Several),
         // A catch-all does not match nothing at all, which deserves its own answer.
         Route::new("/sub/", || Subscriber),
         Route::new("/pub/{*channel}", || Publish),
@@ -29,6 +31,30 @@ impl Endpoint for Subscriber {
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         context.subscribe(channel(request)?);
+        Ok(())
+    }
+
+    fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+}
+
+/// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
+/// is for the payload to say.
+struct Several;
+
+impl Endpoint for Several {
+    type State = ();
+
+    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+        let channels = request.query().unwrap_or_default().split('&');
+        let mut channels = channels.filter_map(|pair| pair.strip_prefix("channel="));
+        let Some(first) = channels.next() else {
+            let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
+            return Err(Refusal::new(400, help));
+        };
+        for encoded in std::iter::once(first).chain(channels) {
+            let name = handshake::percent_decode(encoded)?;
+            context.subscribe(ChannelName::parse(&name)?);
+        }
         Ok(())
     }
 

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
+/// Marks a send whose bytes were put together for it alone.
+const MERGED: u32 = u32::MAX;
+
 /// One send: a range of one of the batch's sources to one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Send {
     /// The connection, by slot: nothing closes between a batch's making and its sending.
     pub slot: u32,
-    /// Index of the source.
+    /// Index of the source, or [`MERGED`].
     source: u32,
     start: u32,
     len: u32,
@@ -27,6 +30,8 @@ pub struct Exception {
 #[derive(Default)]
 pub struct Batch {
     sources: Vec<Bytes>,
+    /// What was put together for single sends.
+    merged: Vec<u8>,
     sends: Vec<Send>,
     bytes_len: u64,
     /// How many of the first sends are the front of a backlog.
@@ -46,9 +51,13 @@ impl Batch {
 
     /// The sends and the bytes of each.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.sends
-            .iter()
-            .map(|send| (send.slot, &self.sources[send.source as usize][send.range()]))
+        self.sends.iter().map(|send| {
+            let source = match send.source {
+                MERGED => &*self.merged,
+                source => &*self.sources[source as usize],
+            };
+            (send.slot, &source[send.range()])
+        })
     }
 
     /// Bytes of all sends together.
@@ -61,13 +70,39 @@ impl Batch {
         self.sends.get(index as usize).copied()
     }
 
-    /// The bytes of a send, shared.
+    /// The bytes of a send, shared where others are sent the same.
     pub(super) fn bytes(&self, send: Send) -> Bytes {
-        self.sources[send.source as usize].slice(send.range())
+        match send.source {
+            MERGED => Bytes::copy_from_slice(&self.merged[send.range()]),
+            source => self.sources[source as usize].slice(send.range()),
+        }
+    }
+
+    /// Bytes put together for single sends so far.
+    pub(super) fn merged_len(&self) -> usize {
+        self.merged.len()
+    }
+
+    /// Adds to the bytes of the next merged send.
+    pub(super) fn merge(&mut self, bytes: &[u8]) {
+        self.merged.extend_from_slice(bytes);
+    }
+
+    /// Adds a send of all that has been merged from `start` on.
+    pub(super) fn add_merged(&mut self, slot: u32, start: usize) {
+        let len = self.merged.len() - start;
+        self.bytes_len += len as u64;
+        self.sends.push(Send {
+            slot,
+            source: MERGED,
+            start: start as u32,
+            len: len as u32,
+        });
     }
 
     pub(super) fn clear(&mut self) {
         self.sources.clear();
+        self.merged.clear();
         self.sends.clear();
         self.bytes_len = 0;
         self.resumed = 0;

@@ -193,6 +193,12 @@ impl Subscriptions {
 /// Set in a gate while the connection has a backlog.
 const STALLED: u32 = 1 << 31;
 
+/// Set in a gate while the connection has more than one subscription.
+const SEVERAL: u32 = 1 << 30;
+
+/// Stamps of batches are no larger.
+pub const STAMP_MAX: u32 = SEVERAL - 1;
+
 /// What a batch may do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
@@ -209,8 +215,9 @@ pub enum Admit {
 pub struct Connections {
     /// All of them, by slot and generation.
     pub table: Table<Connection>,
-    /// By slot: the last batch the connection was in, and whether it is stalled. Apart from the
-    /// table because this is all that a scatter reads of a connection.
+    /// By slot: the last batch the connection was in, whether it is stalled, and whether it has
+    /// several subscriptions. Apart from the table because this is all that a scatter reads of a
+    /// connection with one.
     gates: Vec<u32>,
     /// Connections of each address, while they are limited.
     peers: HashMap<IpAddr, usize>,
@@ -251,15 +258,15 @@ impl Connections {
         self.peers.get(&peer).copied().unwrap_or(0)
     }
 
-    /// Whether a connection may be put into the batch of that stamp (not 0, top bit clear).
+    /// Whether a connection may be put into the batch of that stamp, 1 to [`STAMP_MAX`].
     pub fn admit(&mut self, slot: u32, stamp: u32) -> Admit {
         let gate = &mut self.gates[slot as usize];
         if *gate & STALLED != 0 {
             Admit::Stalled
-        } else if *gate == stamp {
+        } else if *gate & STAMP_MAX == stamp {
             Admit::Later
         } else {
-            *gate = stamp;
+            *gate = *gate & SEVERAL | stamp;
             Admit::Send
         }
     }
@@ -267,9 +274,26 @@ impl Connections {
     /// Whether the backlog of a stalled connection may be put into the batch of that stamp: once.
     pub fn admit_stalled(&mut self, slot: u32, stamp: u32) -> bool {
         let gate = &mut self.gates[slot as usize];
-        let first = *gate != stamp | STALLED;
-        *gate = stamp | STALLED;
+        let first = *gate & !SEVERAL != stamp | STALLED;
+        *gate = *gate & SEVERAL | stamp | STALLED;
         first
+    }
+
+    /// Whether the connection has more than one subscription.
+    pub fn has_several(&self, slot: u32) -> bool {
+        self.gates[slot as usize] & SEVERAL != 0
+    }
+
+    /// To be called when the connection has got or lost a subscription.
+    pub fn note_subscriptions(&mut self, id: Key) {
+        let Some(connection) = self.table.get(id) else {
+            return;
+        };
+        let gate = &mut self.gates[id.slot as usize];
+        match connection.subscriptions.len() > 1 {
+            true => *gate |= SEVERAL,
+            false => *gate &= !SEVERAL,
+        }
     }
 
     /// Leaves the connection out of scatters until it has taken its backlog.

@@ -290,6 +290,7 @@ impl Shard {
                 self.leave(now_ms, subscription);
             }
         }
+        self.connections.note_subscriptions(id);
     }
 
     /// Takes a connection out of all its lanes.
@@ -352,7 +353,7 @@ impl Shard {
         }
     }
 
-    fn set_position(&mut self, member: Member, position: u32) {
+    pub(super) fn set_position(&mut self, member: Member, position: u32) {
         if let Some(Subscription {
             place: Place::Active { position: old, .. },
             ..
@@ -391,6 +392,7 @@ impl Shard {
             if let Some(subscription) = connection.subscriptions.remove(number) {
                 self.leave(now_ms, subscription);
             }
+            self.connections.note_subscriptions(id);
             self.tell_begun(now_ms, (id, number, result));
             return;
         }

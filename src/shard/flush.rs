@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::backlog::Backlog;
 use super::batch::{Batch, Exception};
-use super::connection::{Admit, Phase};
+use super::connection::{Admit, Phase, STAMP_MAX};
 use super::lane::Joiner;
 use super::lifecycle::Reason;
+use super::merge::MERGED_BYTES_MAX;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Shard};
 use crate::table::Key;
@@ -48,10 +49,12 @@ pub struct Outbox {
     closing: Vec<ConnectionId>,
     /// Told they are too slow as soon as the batch is made.
     too_slow: Vec<ConnectionId>,
-    /// Marks the connections of the batch in the making; never 0, top bit clear.
+    /// Marks the connections of the batch in the making; never 0.
     stamp: u32,
     /// Sends to lanes that this turn may still make.
     sends_left: usize,
+    /// Scratch space: lanes and positions of one connection.
+    pub(super) places: Vec<(u32, u32)>,
 }
 
 impl Outbox {
@@ -112,7 +115,7 @@ impl Outbox {
     }
 
     fn next_stamp(&mut self) -> u32 {
-        self.stamp = (self.stamp + 1) & (u32::MAX >> 1);
+        self.stamp = (self.stamp + 1) & STAMP_MAX;
         self.stamp = self.stamp.max(1);
         self.stamp
     }
@@ -316,9 +319,12 @@ impl Shard {
         let bytes = sealed.bytes.clone();
         let frames = u64::from(sealed.frames);
         let mut visit = LANE_VISIT;
+        // Other lanes may have something for the same connections.
+        let is_alone = self.fanout.dirty.len() == 1;
         batch.add_source(bytes.clone());
         loop {
-            if batch.len() >= room || self.outbox.sends_left == 0 {
+            let is_full = batch.len() >= room || batch.merged_len() >= MERGED_BYTES_MAX;
+            if is_full || self.outbox.sends_left == 0 {
                 return Visit::BatchFull;
             }
             if visit == 0 {
@@ -332,7 +338,10 @@ impl Shard {
             };
             match self.connections.admit(member.slot, stamp) {
                 Admit::Send => {
-                    batch.add_send(member.slot, 0, bytes.len());
+                    let may_merge = !is_alone && self.connections.has_several(member.slot);
+                    if !may_merge || !self.merge(key, member.slot, &bytes, batch) {
+                        batch.add_send(member.slot, 0, bytes.len());
+                    }
                     self.outbox.sends_left -= 1;
                     visit -= 1;
                 }
@@ -351,7 +360,7 @@ impl Shard {
     }
 
     /// Sends those who joined while the buffer filled their own part of it.
-    fn serve_joined(&mut self, key: Key, joined: &mut Vec<(Joiner, u32)>) {
+    pub(super) fn serve_joined(&mut self, key: Key, joined: &mut Vec<(Joiner, u32)>) {
         self.note_joined(joined);
         let Some(sealed) = self.fanout.lanes.get(key).and_then(|lane| lane.sealed()) else {
             return;

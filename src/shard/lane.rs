@@ -241,6 +241,30 @@ impl Lane {
         Some(member)
     }
 
+    /// Serves the member at a position out of turn: the sealed buffer, and who has another position
+    /// now. `None` if it is not to be served with that buffer.
+    pub fn serve(&mut self, position: u32) -> Option<(&Sealed, [Moved; 2])> {
+        let sealed = self.sealed.as_mut()?;
+        let next = sealed.cursor;
+        // A joiner's position is beyond any end.
+        if !(next..sealed.end).contains(&position) {
+            return None;
+        }
+        sealed.cursor += 1;
+        self.members.swap(next as usize, position as usize);
+        let moved = [position, next].map(|at| (self.members[at as usize], at));
+        let moved = match position == next {
+            true => [None; 2],
+            false => moved.map(Some),
+        };
+        Some((sealed, moved))
+    }
+
+    /// Whether the member at a position is to be sent what is pending, when that is sealed.
+    pub fn awaits_seal(&self, position: u32) -> bool {
+        self.sealed.is_none() && !self.pending.is_empty() && position & JOINING == 0
+    }
+
     /// Takes the last [`Lane::next_unserved`] back: it will be the next once more.
     pub fn unserve(&mut self) {
         if let Some(sealed) = &mut self.sealed {

@@ -376,6 +376,7 @@ impl Shard {
                     number: subscription,
                     place: Place::Pending(Box::new((channel.clone(), encoding))),
                 });
+                self.connections.note_subscriptions(id);
                 self.subscribe(now_ms, id, subscription, channel);
             }
             Command::Unsubscribe(which) => self.unsubscribe(now_ms, id, &which),

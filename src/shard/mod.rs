@@ -30,6 +30,7 @@ mod flush;
 mod lane;
 mod lifecycle;
 pub mod mail;
+mod merge;
 mod post;
 mod rate;
 mod timers;

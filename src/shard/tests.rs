@@ -105,6 +105,65 @@ fn what_is_published_in_one_turn_leaves_in_one_send() {
     assert_eq!(shard.counters().deliveries, 64);
 }
 
+/// A connection that is on several channels.
+fn subscribe_to(shard: &mut Shard, channels: &[&str]) -> ConnectionId {
+    let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let names: Vec<String> = channels.iter().map(|c| format!("channel={c}")).collect();
+    shard.handle_input(0, id, &mut head(&format!("/sub?{}", names.join("&")), ""));
+    id
+}
+
+#[test]
+fn what_several_lanes_have_for_a_connection_leaves_in_one_send() {
+    let mut shard = shard(Config::default());
+    let channels = ["a", "b", "c"];
+    let all: Vec<_> = (0..10)
+        .map(|_| subscribe_to(&mut shard, &channels))
+        .collect();
+    let one = subscribe(&mut shard, "b");
+    turn(&mut shard);
+    for round in 1..=3 {
+        for channel in channels {
+            publish(&mut shard, channel);
+        }
+        let mut sends = turn(&mut shard);
+        sends.sort_unstable();
+        let slots: Vec<u32> = all.iter().chain([&one]).map(|id| id.slot).collect();
+        assert_eq!(sends, slots);
+        assert_eq!(shard.counters().deliveries, round * 31);
+        assert_eq!(shard.counters().merged, round * 10);
+        assert!(!shard.has_work());
+    }
+    publish(&mut shard, "b");
+    assert_eq!(turn(&mut shard).len(), 11);
+    assert_eq!(
+        shard.counters().merged,
+        30,
+        "one lane alone has nothing to merge"
+    );
+}
+
+#[test]
+fn what_is_too_long_to_be_merged_leaves_by_itself() {
+    let mut shard = shard(Config::default());
+    subscribe_to(&mut shard, &["a", "b", "c"]);
+    turn(&mut shard);
+    for channel in ["a", "b", "c"] {
+        let request = Request::Publish {
+            channel: ChannelName::parse(channel).expect("a short name"),
+            kind: Kind::Binary,
+            payload: Bytes::from(vec![0; 10_000]),
+            ticket: None,
+        };
+        shard.handle_request(0, 0, request);
+    }
+    assert_eq!(turn(&mut shard).len(), 3);
+    assert_eq!(
+        (shard.counters().deliveries, shard.counters().merged),
+        (3, 0)
+    );
+}
+
 /// A subscriber whose client offers compression with a window.
 fn subscribe_deflating(shard: &mut Shard, channel: &str, window_bits: u32) -> ConnectionId {
     let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -85,6 +85,8 @@ pub struct Client {
     pub index: usize,
     pub role: Role,
     pub channel: usize,
+    /// More channels that a subscriber is on.
+    pub others: Vec<usize>,
     pub shard: usize,
     pub pace: Pace,
     /// One that nothing is done to and that does nothing: it sees every publication.
@@ -97,8 +99,8 @@ pub struct Client {
     pub socket: Socket,
     /// Whether it has quit.
     pub has_quit: Option<Quit>,
-    /// Publications of its channel before its subscription.
-    pub start: Option<u64>,
+    /// Publications of each of its channels before its subscription, its own channel first.
+    pub starts: Vec<Option<u64>>,
     pub received: Vec<Vec<u8>>,
     pub status: Option<u16>,
     /// The code of the server's close frame, 0 for none, and when it was read.
@@ -120,6 +122,7 @@ impl Client {
             index,
             role,
             channel,
+            others: Vec::new(),
             shard,
             pace: Pace::Fast,
             reference: false,
@@ -129,7 +132,7 @@ impl Client {
             place: Place::Away,
             socket: Socket::new(capacity),
             has_quit: None,
-            start: None,
+            starts: vec![None],
             received: Vec::new(),
             status: None,
             told: None,
@@ -142,12 +145,29 @@ impl Client {
         }
     }
 
+    /// Subscribes it to more channels.
+    pub fn add_channels(&mut self, others: Vec<usize>) {
+        self.starts = vec![None; 1 + others.len()];
+        self.others = others;
+    }
+
+    /// Its channels, its own first.
+    pub fn channels(&self) -> impl Iterator<Item = usize> + use<> {
+        std::iter::once(self.channel).chain(self.others.clone())
+    }
+
     /// Prepares what it says first.
     pub fn connect(&mut self, rng: &mut Rng) {
         self.place = Place::Waiting;
         let path = match self.role {
             Role::Publisher(_) => format!("/pub/{}", channel_name(self.channel)),
-            _ => format!("/sub/{}", channel_name(self.channel)),
+            _ if self.others.is_empty() => format!("/sub/{}", channel_name(self.channel)),
+            _ => {
+                let names = self
+                    .channels()
+                    .map(|c| format!("channel={}", channel_name(c)));
+                format!("/sub?{}", names.collect::<Vec<_>>().join("&"))
+            }
         };
         self.outgoing = wire::request(&path, self.offers_deflate);
         if let Role::Rogue(mischief) = self.role {

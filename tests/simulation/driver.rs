@@ -269,11 +269,13 @@ impl Driver {
         let after = self.shard.counters();
         let client = &mut ctx.clients[client];
         ctx.numbered[client.channel] += after.publications - before.publications;
-        if !matches!(client.role, Role::Publisher(_))
-            && after.subscriptions > before.subscriptions
-            && ctx.owners[client.channel] == self.index
+        if !matches!(client.role, Role::Publisher(_)) && after.subscriptions > before.subscriptions
         {
-            client.start = Some(ctx.numbered[client.channel]);
+            for (start, channel) in client.channels().enumerate() {
+                if ctx.owners[channel] == self.index {
+                    client.starts[start] = Some(ctx.numbered[channel]);
+                }
+            }
         }
     }
 
@@ -334,7 +336,7 @@ impl Driver {
             .flatten()
             .find(|entry| entry.id.to_bits() == ticket.asker);
         if let Some(entry) = entry {
-            ctx.clients[entry.client].start = Some(offset);
+            ctx.clients[entry.client].starts[ticket.subscription as usize] = Some(offset);
         }
     }
 

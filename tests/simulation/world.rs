@@ -368,6 +368,12 @@ fn draw_clients(plan: &Plan, rng: &mut Rng) -> Vec<Client> {
         let shard = rng.below(plan.shards);
         let mut client = Client::new(index, role, channel, shard, capacity);
         client.offers_deflate = rng.chance(500);
+        if matches!(role, Role::Subscriber) && rng.chance(400) {
+            let mut others: Vec<usize> = (0..plan.channels).filter(|&c| c != channel).collect();
+            rng.shuffle(&mut others);
+            others.truncate(rng.within(1..=3));
+            client.add_channels(others);
+        }
         client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
         if rng.chance(plan.client_quits) {
             let at = rng.within(client.connects_at..=plan.steps);

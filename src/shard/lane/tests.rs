@@ -100,6 +100,29 @@ impl Flush {
         }
     }
 
+    /// Serves any one subscriber out of turn, as a merged send does.
+    fn serve_out_of_turn(&mut self, which: usize) {
+        let mut slots: Vec<u32> = self.positions.keys().copied().collect();
+        slots.sort_unstable();
+        if slots.is_empty() {
+            return;
+        }
+        let slot = slots[which % slots.len()];
+        if self.lane.awaits_seal(self.positions[&slot]) {
+            let mut joined = Vec::new();
+            self.lane.seal(&mut joined);
+            self.settle(&mut joined);
+        }
+        let Some((sealed, moved)) = self.lane.serve(self.positions[&slot]) else {
+            return;
+        };
+        let bytes = sealed.bytes.clone();
+        self.take(slot, &bytes);
+        for (member, position) in moved.into_iter().flatten() {
+            self.positions.insert(member.slot, position);
+        }
+    }
+
     /// New members get their own part of what has just been sealed.
     fn settle(&mut self, joined: &mut Vec<(Joiner, u32)>) {
         let bytes = self.lane.sealed().unwrap().bytes.clone();
@@ -144,6 +167,7 @@ enum Step {
     Leave(usize),
     Publish,
     Serve(usize),
+    ServeOutOfTurn(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -152,6 +176,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Leave),
         4 => Just(Step::Publish),
         3 => (1usize..12).prop_map(Step::Serve),
+        2 => any::<usize>().prop_map(Step::ServeOutOfTurn),
     ]
 }
 
@@ -171,6 +196,7 @@ proptest! {
                 Step::Leave(which) => flush.leave(which),
                 Step::Publish => flush.publish(),
                 Step::Serve(sends) => flush.serve(sends),
+                Step::ServeOutOfTurn(which) => flush.serve_out_of_turn(which),
             }
         }
         for slot in flush.received.keys() {
