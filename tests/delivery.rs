@@ -7,8 +7,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::Message;
-use support::client::{Client, KINDS, Kind};
+use support::client::{Client, Event, KINDS, Kind};
 use support::fanout::{
     Subscribers, assert_same, open_on_each_client, settle, subscribers_on_each_client, texts,
 };
@@ -70,6 +72,69 @@ fn a_subscriber_receives_nothing_of_other_channels() {
 }
 
 /// Fifty subscribers on each client, a thousand messages.
+#[test]
+fn one_connection_on_several_channels_gets_each_in_its_order() {
+    const CHANNELS: [&str; 3] = ["a", "b/c", "d e"];
+    for kind in KINDS {
+        let server = Server::start(Options::default());
+        let mut client = Client::start(kind);
+        let path = "/sub?channel=a&channel=b%2Fc&other=1&channel=d%20e&channel=a";
+        client.open("several", &server.url(path));
+        let mut publisher = server.http();
+        // The first of a channel may be any; from then on each must come.
+        let mut next = [None; 3];
+        let mut note = |event| {
+            let Event::Message(Message::Text(text)) = event else {
+                panic!("{kind:?}: a text is expected");
+            };
+            let (channel, number) = text.rsplit_once(' ').unwrap();
+            let which = CHANNELS.iter().position(|c| *c == channel).unwrap();
+            let number: u32 = number.parse().unwrap();
+            assert_eq!(number, next[which].unwrap_or(number), "{kind:?} {channel}");
+            next[which] = Some(number + 1);
+            next
+        };
+        let mut number = 0;
+        let mut publish = || {
+            for channel in CHANNELS {
+                publisher.publish(&channel.replace(' ', "%20"), format!("{channel} {number}"));
+            }
+            number += 1;
+            number
+        };
+        // It is subscribed to a channel when something of that has come.
+        let mut seen = [None; 3];
+        while seen.contains(&None) {
+            assert!(publish() < 500, "{kind:?} is not subscribed");
+            while let Some(event) = client.next_within("several", Duration::from_millis(20)) {
+                seen = note(event);
+            }
+        }
+        let published = (0..100).map(|_| publish()).last();
+        while seen != [published; 3] {
+            seen = note(client.next("several"));
+        }
+    }
+}
+
+#[test]
+fn a_list_of_channels_that_is_none_is_refused_with_its_reason() {
+    let server = Server::start(Options::default());
+    let mut client = Client::start(Kind::Node);
+    let long = format!("/sub?channel={}", "x".repeat(256));
+    for (id, path, reason) in [
+        ("1", "/sub", "/sub?channel=a&channel=b"),
+        ("2", "/sub?chanel=a", "/sub?channel=a&channel=b"),
+        ("3", "/sub?channel=a&channel=", "empty"),
+        ("4", "/sub?channel=%ff", "UTF-8"),
+        ("5", &long, "256 bytes"),
+    ] {
+        let refusal = client.refusal(id, &server.url(path));
+        assert_eq!(refusal.status, 400, "{path}");
+        assert!(refusal.body.contains(reason), "{path}: {}", refusal.body);
+    }
+}
+
 fn a_hundred_subscribers_get_a_thousand_messages_once_and_in_order(shards: usize) {
     let server = Server::start(Options {
         shards,
