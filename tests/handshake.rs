@@ -347,10 +347,10 @@ fn h11_frames_in_the_same_segment_as_the_head_are_not_lost() {
 fn h12_an_unknown_path_is_404_and_a_plain_get_on_a_websocket_path_is_426() {
     let server = echo_server();
     let plain = |path: &str| vec![format!("GET {path} HTTP/1.1"), "Host: 127.0.0.1".to_owned()];
-    for path in ["/", "/nowhere", "/sub", "/api/publish", "/metrics"] {
+    for path in ["/", "/nowhere", "/pub", "/api/publish", "/metrics"] {
         assert_refused(&server, &plain(path), 404);
     }
-    for path in ["/sub/x", "/pub/x", "/echo"] {
+    for path in ["/sub/x", "/sub?channel=x", "/pub/x", "/echo"] {
         let answer = assert_refused(&server, &plain(path), 426);
         assert!(
             answer
