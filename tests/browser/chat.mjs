@@ -28,7 +28,7 @@ await withBrowser(async ({ origin, open }) => {
   // Whose word comes first is not said, but everybody sees the same.
   await bob.locator('#said li').nth(2).waitFor()
   const seen = (await bob.locator('#said li').allTextContents()).slice(1)
-  if (seen.toSorted().join() !== room.toSorted().join()) throw new Error(`${seen} is not ${room}`)
+  if ([...seen].sort().join() !== [...room].sort().join()) throw new Error(`${seen} is not ${room}`)
   await waitForTexts(ann, '#said li', ['* Ann has come', '* Bób & Co has come', ...seen])
   await keepPicture(ann, 'chat')
   for (const page of [ann, bob]) {
