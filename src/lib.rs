@@ -14,15 +14,24 @@
 //!     /// The user's name, kept for each connection.
 //!     type State = String;
 //!
-//!     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<String, Refusal> {
+//!     fn open(
+//!         &mut self,
+//!         request: &Request<'_>,
+//!         context: &mut Context<'_>,
+//!     ) -> Result<String, Refusal> {
 //!         let user = request.parameter("user_name").unwrap_or_default().to_owned();
 //!         context.send_text(&format!("welcome, {user}"));
 //!         Ok(user)
 //!     }
 //!
-//!     fn message(&mut self, _user: &mut String, message: Message<'_>, context: &mut Context<'_>) {
+//!     fn message(
+//!         &mut self,
+//!         user: &mut String,
+//!         message: Message<'_>,
+//!         context: &mut Context<'_>,
+//!     ) {
 //!         match message {
-//!             Message::Text(text) => context.send_text(&format!("server says: {text}")),
+//!             Message::Text(text) => context.send_text(&format!("{user} said: {text}")),
 //!             Message::Binary(_) => context.send(message),
 //!         }
 //!     }
@@ -64,10 +73,15 @@ pub mod shard;
 pub mod table;
 pub mod ws;
 
+#[doc(inline)]
 pub use channel::ChannelName;
+#[doc(inline)]
 pub use endpoint::{Closed, Context, Endpoint, Message, Payload, Publisher, Request, Route};
+#[doc(inline)]
 pub use server::{Handle, Server};
+#[doc(inline)]
 pub use ws::close::CloseCode;
+#[doc(inline)]
 pub use ws::handshake::Refusal;
 
 /// The README's program must compile.
