@@ -1,8 +1,9 @@
 //! Rooms to talk in: every room is a channel, and whoever is in it is subscribed to it.
 //!
-//! `cargo run --example chat`, then open <http://127.0.0.1:8080/> in two windows.
+//! `cargo run --example chat`, then open <http://localhost:8080/> in two windows.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use pushring::{
     ChannelName, Closed, Context, Endpoint, Message, Publisher, Refusal, Request, Route, Server,
@@ -53,11 +54,20 @@ impl Endpoint for Chat {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address: SocketAddr = match std::env::args().nth(1) {
-        Some(address) => address.parse()?,
-        None => (Ipv4Addr::LOCALHOST, 8080).into(),
-    };
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM.
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1);
+    let address: SocketAddr = address.as_deref().unwrap_or("127.0.0.1:8080").parse()?;
     let page = include_str!("pages/chat.html");
     let server = Server::builder()
         .listen(address)

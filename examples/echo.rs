@@ -1,8 +1,10 @@
 //! An endpoint with its four callbacks, behind a path pattern, allowed origins and an interceptor.
 //!
-//! `cargo run --example echo`, then open <http://127.0.0.1:8080/> in a browser.
+//! `cargo run --example echo`, then open <http://localhost:8080/> in a browser, or
+//! <http://localhost:8080/smallest>, whose script has nothing but a socket and its four callbacks.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use pushring::endpoint::Error;
 use pushring::{Closed, Context, Endpoint, Message, Publisher, Refusal, Request, Route, Server};
@@ -54,22 +56,32 @@ fn look_at(request: &Request<'_>) -> Result<UserAgent, Refusal> {
     Ok(UserAgent(agent.into_owned()))
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address: SocketAddr = match std::env::args().nth(1) {
-        Some(address) => address.parse()?,
-        None => (Ipv4Addr::LOCALHOST, 8080).into(),
-    };
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM.
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1);
+    let address: SocketAddr = address.as_deref().unwrap_or("127.0.0.1:8080").parse()?;
     let echo = Route::new("/ws/{user_name}", || Echo)
         .origins(["http://localhost:*", "http://127.0.0.1:*"])
         .intercept(|request, attributes| {
             attributes.insert(look_at(request)?);
             Ok(())
         });
-    let page = include_str!("pages/echo.html");
+    let html = "text/html; charset=utf-8";
     let server = Server::builder()
         .listen(address)
         .route(echo)
-        .page("/", "text/html; charset=utf-8", page)
+        .page("/", html, include_str!("pages/echo.html"))
+        .page("/smallest", html, include_str!("pages/smallest.html"))
         .heed_signals()
         .start()?;
     println!("listening on {}", server.public_address());

@@ -1,55 +1,69 @@
-// The echo example's page, the tutorial's own lines, and a page that may not connect.
+// The echo example's pages: what a browser sends and is answered, and whom it is refused.
 
-import assert from 'node:assert/strict'
-import { assertNoErrors, keepPicture, waitForTexts, withBrowser } from './browser.mjs'
+import { assertNoErrors, foreignOrigin, keepPicture, origin, waitForRefusal, waitForTexts, withBrowser } from './browser.mjs'
 
-await withBrowser(async ({ origin, open }) => {
-  const page = await open(`${origin}/`)
-  await page.getByLabel('Your name').fill('张三 /')
+async function connect(page, name) {
+  await page.getByLabel('Your name').fill(name)
   await page.getByRole('button', { name: 'Connect' }).click()
-  await waitForTexts(page, '#log li', ['open'])
-  await page.getByLabel('Message').fill('hello <b>')
+}
+
+async function say(page, text) {
+  await page.getByLabel('Message').fill(text)
   await page.getByRole('button', { name: 'Send' }).click()
-  await waitForTexts(page, '#log li', ['open', 'server says: hello <b>'])
+}
+
+const log = (page, texts) => waitForTexts(page, '#log li', texts)
+
+await withBrowser(async ({ open, kill }) => {
+  const page = await open(origin)
+  await connect(page, '张三 /')
+  await log(page, ['open'])
+  await say(page, 'hello <b>')
+  await say(page, '')
+  await log(page, ['open', 'server says: hello <b>', 'server says: '])
   await keepPicture(page, 'echo')
   await page.getByRole('button', { name: 'Close' }).click()
-  await waitForTexts(page, '#log li', ['open', 'server says: hello <b>', 'close 1000 done'])
+  const first = ['open', 'server says: hello <b>', 'server says: ', 'close 1000 done']
+  await log(page, first)
+
+  // The same page once more, and a message over the limit of 64 KiB: that is an error.
+  await connect(page, 'talkative')
+  await log(page, [...first, 'open'])
+  await say(page, 'x'.repeat(64 * 1024 + 1))
+  await page.getByText('close 1009').waitFor()
   assertNoErrors(page)
 
-  // P1, line by line as the tutorial writes it.
-  const told = await page.evaluate(() => new Promise((resolve) => {
-    const told = []
-    const websocket = new WebSocket('ws://localhost:8080/ws/zhangsan')
-    websocket.onopen = function () { told.push('open'); websocket.send('hello') }
-    websocket.onmessage = function (event) { told.push(event.data); websocket.close() }
-    websocket.onclose = function (event) { told.push(`close ${event.code}`); resolve(told) }
-    websocket.onerror = function () { told.push('error') }
-  }))
-  assert.deepEqual(told, ['open', 'server says: hello', 'close 1005'])
+  // P1: the page with ws://localhost:8080/ws/zhangsan written out.
+  const smallest = await open(`${origin}/smallest`)
+  await log(smallest, ['open'])
+  await smallest.getByRole('button', { name: 'Send' }).click()
+  await log(smallest, ['open', 'server says: hello'])
+  await keepPicture(smallest, 'smallest')
+  await smallest.getByRole('button', { name: 'Close' }).click()
+  await log(smallest, ['open', 'server says: hello', 'close 1005 '])
+  assertNoErrors(smallest)
 
-  // What goes wrong is told by onerror and onclose.
-  const refused = await page.evaluate(() => new Promise((resolve) => {
-    const told = []
-    const websocket = new WebSocket('ws://localhost:8080/nothing/here')
-    websocket.onopen = () => told.push('open')
-    websocket.onerror = () => told.push('error')
-    websocket.onclose = (event) => { told.push(`close ${event.code}`); resolve(told) }
-  }))
-  assert.deepEqual(refused, ['error', 'close 1006'])
+  // Whom the interceptor refuses hears of it by onerror and onclose.
+  const robot = await open(`${origin}/smallest`, { userAgent: 'a robot' })
+  await log(robot, ['error', 'close 1006 '])
+  await waitForRefusal(robot, 403)
 
-  // A page of another origin.
-  const foreign = await open('data:text/html,<title>elsewhere</title>')
-  const elsewhere = await foreign.evaluate(() => new Promise((resolve) => {
-    const websocket = new WebSocket('ws://localhost:8080/ws/stranger')
-    websocket.onopen = () => resolve('open')
-    websocket.onclose = (event) => resolve(`close ${event.code}`)
-  }))
-  assert.equal(elsewhere, 'close 1006')
+  // The very same pages, as those of another origin.
+  const foreign = await open(foreignOrigin)
+  await connect(foreign, 'stranger')
+  await log(foreign, ['error', 'close 1006 '])
+  await waitForRefusal(foreign, 403)
+  const foreignSmallest = await open(`${foreignOrigin}/smallest`)
+  await log(foreignSmallest, ['error', 'close 1006 '])
+  await waitForRefusal(foreignSmallest, 403)
 
-  // A page that goes away without a word: its connection is lost, not closed.
-  const lost = await open(`${origin}/`)
-  await lost.getByLabel('Your name').fill('lost')
-  await lost.getByRole('button', { name: 'Connect' }).click()
-  await waitForTexts(lost, '#log li', ['open'])
-  await lost.context().close()
+  // A page that is closed says so; one whose browser dies does not.
+  const left = await open(origin)
+  await connect(left, 'left')
+  await log(left, ['open'])
+  await left.close()
+  const lost = await open(origin)
+  await connect(lost, 'lost')
+  await log(lost, ['open'])
+  await kill()
 })
