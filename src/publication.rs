@@ -38,6 +38,9 @@ pub struct Publication {
     pub position: Position,
     /// Text or binary.
     pub kind: Kind,
+    /// Header lines that the publisher's protocol carries along, in the form of STOMP 1.2
+    /// (`name:value\n`, escaped as its section "Value Encoding" says); empty for most.
+    pub headers: Bytes,
     /// The published bytes, shared by all who hold them.
     pub payload: Bytes,
 }

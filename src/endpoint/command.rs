@@ -52,6 +52,8 @@ pub enum Command {
         channel: ChannelName,
         /// Text or binary.
         kind: Kind,
+        /// As in [`Publication::headers`](crate::publication::Publication::headers).
+        headers: Bytes,
         /// The message.
         payload: Bytes,
         /// Comes back with the place it got, if that is asked for.

@@ -1,6 +1,6 @@
 //! What a callback may do.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::{Command, ConnectionName, Heartbeat, Message, Payload, Which};
 use crate::channel::ChannelName;
@@ -180,6 +180,7 @@ fn publish(channel: &ChannelName, message: Payload, ticket: Option<u32>) -> Comm
     Command::Publish {
         channel: channel.clone(),
         kind,
+        headers: Bytes::new(),
         payload,
         ticket,
     }

@@ -166,10 +166,11 @@ impl Shard {
             Request::Publish {
                 channel,
                 kind,
+                headers,
                 payload,
                 ticket,
             } => {
-                let result = self.deliver(now_ms, channel, kind, payload);
+                let result = self.deliver(now_ms, channel, kind, headers, payload);
                 match ticket {
                     // A session that publishes again when it is told must not be told at once.
                     Some(ticket) if from == self.identity.shard => {
@@ -217,6 +218,7 @@ impl Shard {
         now_ms: u64,
         channel: ChannelName,
         kind: Kind,
+        headers: Bytes,
         payload: Bytes,
         ticket: Option<Ticket>,
     ) {
@@ -224,6 +226,7 @@ impl Shard {
         let request = Request::Publish {
             channel,
             kind,
+            headers,
             payload,
             ticket,
         };
@@ -451,6 +454,7 @@ impl Shard {
         now_ms: u64,
         channel: ChannelName,
         kind: Kind,
+        headers: Bytes,
         payload: Bytes,
     ) -> Result<Position, ChannelsFull> {
         let (position, shards) = match self.directory.publish(now_ms, &channel) {
@@ -464,6 +468,7 @@ impl Shard {
         let publication = Publication {
             position,
             kind,
+            headers,
             payload,
         };
         for shard in shards {

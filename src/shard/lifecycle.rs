@@ -383,6 +383,7 @@ impl Shard {
             Command::Publish {
                 channel,
                 kind,
+                headers,
                 payload,
                 ticket,
             } => {
@@ -393,7 +394,7 @@ impl Shard {
                     asker: id.to_bits(),
                     subscription: number,
                 });
-                self.publish(now_ms, channel, kind, payload, ticket);
+                self.publish(now_ms, channel, kind, headers, payload, ticket);
             }
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
             Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),

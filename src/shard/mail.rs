@@ -43,6 +43,8 @@ pub enum Request {
         channel: ChannelName,
         /// Text or binary.
         kind: Kind,
+        /// As in [`Publication::headers`].
+        headers: Bytes,
         /// The bytes as published.
         payload: Bytes,
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.

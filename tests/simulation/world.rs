@@ -206,6 +206,7 @@ impl World {
         let request = Request::Publish {
             channel: name,
             kind,
+            headers: Bytes::new(),
             payload: Bytes::from(payload.clone()),
             ticket: Some(Ticket {
                 asker: self.calls.len() as u64,
