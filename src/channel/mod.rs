@@ -4,6 +4,8 @@
 
 mod directory;
 mod name;
+mod refused;
 
 pub use directory::{ChannelsFull, Directory, ShardSet};
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
+pub use refused::Refused;

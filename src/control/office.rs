@@ -154,6 +154,7 @@ impl Office {
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }
+                    | Delivery::Handed(_)
                     | Delivery::DrainBegun => {}
                 }
             }
