@@ -1,11 +1,15 @@
-//! Channels: their names, and what the owner of a channel keeps.
+//! Channels: their names, and what the owner of a channel or a queue keeps.
 
 #![forbid(unsafe_code)]
 
 mod directory;
 mod name;
-mod refused;
 
+    Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
+mod queue;
+mod refused;
 pub use directory::{ChannelsFull, Directory, ShardSet};
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
+pub use queue::{
 pub use refused::Refused;
+};
