@@ -8,7 +8,8 @@ use bytes::{BufMut, BytesMut};
 
 use crate::publication::{ID_BYTES_MAX, Publication};
 use crate::raw;
-use crate::stomp::{self, MessageHead, Version};
+use crate::stomp::Version;
+use crate::stomp::encode::{MessageHead, message_len, put_message};
 use crate::ws::deflate::{Compressors, WindowBits};
 
 /// How publications are put on the wire for one lane: whoever has an equal encoding receives the
@@ -74,25 +75,18 @@ impl Encoding {
 
 impl StompForm {
     fn put_message(&self, out: &mut BytesMut, publication: &Publication) {
+        let mut id = [0; ID_BYTES_MAX];
         let head = MessageHead {
             version: self.version,
             subscription: &self.subscription,
-            message_id: publication.position.as_id(&mut [0; ID_BYTES_MAX]),
+            message_id: publication.position.as_id(&mut id),
             destination: &self.destination,
             ack: None,
             redelivered: false,
             headers: &publication.headers,
             default_content_type: None,
         };
-        // What the frame says beside these: names of headers, numbers, line feeds.
-        const WORDS_BYTES: usize = 160;
-        out.reserve(
-            WORDS_BYTES
-                + self.subscription.len()
-                + self.destination.len()
-                + publication.headers.len()
-                + publication.payload.len(),
-        );
-        stomp::put_message(out, &head, &publication.payload);
+        out.reserve(message_len(&head, publication.payload.len()));
+        put_message(out, &head, &publication.payload);
     }
 }

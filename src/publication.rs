@@ -89,7 +89,13 @@ mod tests {
 
     #[test]
     fn a_position_is_read_from_the_id_that_it_was_written_as() {
-        for (epoch, offset) in [(0, 0), (1, 10), (99, 100), (u64::MAX, u64::MAX), (7 << 57, 1)] {
+        for (epoch, offset) in [
+            (0, 0),
+            (1, 10),
+            (99, 100),
+            (u64::MAX, u64::MAX),
+            (7 << 57, 1),
+        ] {
             let position = Position { epoch, offset };
             let mut buffer = [0; ID_BYTES_MAX];
             let id = position.as_id(&mut buffer);
@@ -100,7 +106,9 @@ mod tests {
 
     #[test]
     fn what_is_no_position_is_not_read_as_one() {
-        for id in ["", ":", "1", "1:", ":1", "+1:2", "1:2:3", "1:-2", "a:b", "1: 2"] {
+        for id in [
+            "", ":", "1", "1:", ":1", "+1:2", "1:2:3", "1:-2", "a:b", "1: 2",
+        ] {
             assert_eq!(Position::of_id(id), None, "{id:?}");
         }
         assert_eq!(Position::of_id("18446744073709551616:1"), None);

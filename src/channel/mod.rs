@@ -4,12 +4,12 @@
 
 mod directory;
 mod name;
-
-    Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
 mod queue;
 mod refused;
+
 pub use directory::{ChannelsFull, Directory, ShardSet};
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
 pub use queue::{
-pub use refused::Refused;
+    Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
 };
+pub use refused::Refused;

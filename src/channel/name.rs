@@ -128,7 +128,10 @@ mod tests {
         assert!(ChannelName::parse(of("a", "b").unwrap().as_str()).is_err());
         assert_eq!(of("a\0b", "c"), Err(NameError::Control(0)));
         assert_eq!(of("", "c"), Err(NameError::Empty));
-        assert_eq!(of(&"u".repeat(200), &"r".repeat(56)), Err(NameError::TooLong(256)));
+        assert_eq!(
+            of(&"u".repeat(200), &"r".repeat(56)),
+            Err(NameError::TooLong(256))
+        );
     }
 
     #[test]

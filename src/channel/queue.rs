@@ -62,13 +62,13 @@ pub enum QueueFull {
     #[error("the server has reached its limit of queues (queues.queues_max)")]
     Queues,
     /// As many messages as may be wait in the queue or are unsettled.
-    #[error("the queue has reached its limit of messages (queues.messages_max)")]
+    #[error("the queue has reached its limit of messages (queues.queue_messages_max)")]
     Messages,
     /// The message would take the queue over its bytes.
-    #[error("the queue has no room for a message of that size (queues.bytes_max)")]
+    #[error("the queue has no room for a message of that size (queues.queue_bytes_max)")]
     Bytes,
     /// The message would take all queues together over their bytes.
-    #[error("the server's queues have no room for a message of that size (queues.total_bytes_max)")]
+    #[error("the server's queues have no room for a message of that size (queues.shard_bytes_max)")]
     TotalBytes,
 }
 

@@ -77,6 +77,7 @@ pub enum Command {
         ticket: u32,
     },
     /// Publish a message.
+    Publish {
         /// The channel.
         channel: ChannelName,
         /// Text or binary.

@@ -164,8 +164,7 @@ impl Builder {
     /// [`StartError`] when it does not come to run.
     pub fn start(mut self) -> Result<Server, StartError> {
         if self.raw {
-            self.routes
-                .extend(endpoint::raw::routes(self.config.echo));
+            self.routes.extend(endpoint::raw::routes(self.config.echo));
         }
         if self.stomp {
             self.routes.extend(endpoint::stomp::routes(&self.config));

@@ -21,8 +21,7 @@ use crate::channel::Refused;
 use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
-    self,
-    Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
+    self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
     RouteError, Routes, Side, State as EndpointState, Timeout,
 };
 use crate::publication::{Position, Publication};

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::backlog::Backlog;
+use super::mail::HandedMessage;
 use super::rate::Bucket;
 use super::wheel::Tick;
 use crate::channel::ChannelName;
-use super::mail::HandedMessage;
 use crate::endpoint::{Heartbeat, Via};
 use crate::session::Session;
 use crate::table::{Key, Table};

@@ -188,7 +188,9 @@ impl Fanout {
             .channels
             .get_mut(channel)
             .and_then(|local| local.handout.as_mut());
-        let before = handout.as_ref().map_or(0, |handout| handout.pending_bytes());
+        let before = handout
+            .as_ref()
+            .map_or(0, |handout| handout.pending_bytes());
         let (freed, next) = handout.map_or((0, None), |handout| {
             let (freed, next) = handout.next();
             handout.queued = next.is_some();

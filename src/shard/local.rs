@@ -23,13 +23,16 @@ pub struct LocalChannel {
     pub subscribers: usize,
 }
 
+/// Positions of lanes by their encoding. Boxed where it is used, for nearly no channel has one.
+type Index = HashMap<Encoding, u32, FixedState>;
+
 /// The lanes of a channel: nearly always one or two, but clients that number their subscriptions at
 /// random have one each.
 #[derive(Default)]
 pub struct LaneList {
     keys: Vec<Key>,
     /// Positions in `keys`, once there are many.
-    index: Option<Box<HashMap<Encoding, u32, FixedState>>>,
+    index: Option<Box<Index>>,
 }
 
 impl LaneList {
@@ -59,7 +62,7 @@ impl LaneList {
                 index.insert(lane.encoding().clone(), self.keys.len() as u32 - 1);
             }
         } else if self.keys.len() > SCAN_MAX {
-            let mut index = HashMap::with_hasher(hasher.clone());
+            let mut index = Index::with_hasher(hasher.clone());
             for (at, &key) in self.keys.iter().enumerate() {
                 if let Some(lane) = lanes.get(key) {
                     index.insert(lane.encoding().clone(), at as u32);

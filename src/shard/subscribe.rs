@@ -174,9 +174,7 @@ impl Shard {
             self.end(now_ms, id, Reason::Subscriptions);
             return false;
         }
-        connection
-            .subscriptions
-            .add(Subscription { number, place });
+        connection.subscriptions.add(Subscription { number, place });
         self.connections.note_subscriptions(id);
         self.counters.subscriptions += 1;
         true

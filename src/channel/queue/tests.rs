@@ -217,7 +217,7 @@ fn a_message_reaches_its_consumer_as_it_was_sent() {
         },
         redelivered: false,
     };
-    assert_eq!(desk.out, [handed.clone()]);
+    assert_eq!(desk.out, std::slice::from_ref(&handed));
     desk.out.clear();
     desk.refuse('a', &[1]);
     let again = Handed {
@@ -426,9 +426,9 @@ fn a_refused_first_message_leaves_no_queue_behind() {
 fn every_refusal_names_its_setting() {
     for (full, setting) in [
         (QueueFull::Queues, "queues.queues_max"),
-        (QueueFull::Messages, "queues.messages_max"),
-        (QueueFull::Bytes, "queues.bytes_max"),
-        (QueueFull::TotalBytes, "queues.total_bytes_max"),
+        (QueueFull::Messages, "queues.queue_messages_max"),
+        (QueueFull::Bytes, "queues.queue_bytes_max"),
+        (QueueFull::TotalBytes, "queues.shard_bytes_max"),
     ] {
         assert!(full.to_string().ends_with(&format!("({setting})")));
     }

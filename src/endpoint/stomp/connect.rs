@@ -1,12 +1,13 @@
 //! CONNECT: version, heart-beats, and who it is.
 
+use super::Work;
 use super::connected::Connected;
 use super::error::ErrorReply;
-use super::Work;
 use crate::endpoint::Heartbeat;
 use crate::publication::Kind;
-use crate::stomp::heartbeat::agree;
-use crate::stomp::{self, Command, Frame, HeartBeat, Version};
+use crate::stomp::encode::put_connected;
+use crate::stomp::heartbeat::{Agreed, agree};
+use crate::stomp::{Command, Frame, HeartBeat, Version};
 
 /// As what the server introduces itself.
 const SERVER: &str = concat!("pushring/", env!("CARGO_PKG_VERSION"));
@@ -27,15 +28,13 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
     let wanted = frame
         .header("heart-beat")
         .filter(|_| version != Version::V1_0);
-    let client = wanted.map_or(Ok(HeartBeat::default()), str::parse);
-    let client = client.map_err(|error: stomp::HeartBeatError| {
-        ErrorReply::new(error.to_string(), "").with_receipt(receipt)
-    })?;
+    let client = HeartBeat::parse(wanted)
+        .map_err(|error| ErrorReply::new(error.to_string(), "").with_receipt(receipt))?;
     let server = work.settings.heart_beat;
     let agreed = agree(client, server);
     let silence_ms = agreed.client_sends_every_ms.saturating_mul(5) / 2;
     work.context.set_deadline(None);
-    if agreed != stomp::Agreed::default() {
+    if agreed != Agreed::default() {
         work.context.set_heartbeat(Heartbeat {
             // A little early, for timers and networks are a little late.
             send_every_ms: agreed.server_sends_every_ms - agreed.server_sends_every_ms / 10,
@@ -49,7 +48,7 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
         _ => (server.can_send_every_ms, server.wants_every_ms),
     };
     let session = work.context.name().to_string();
-    stomp::put_connected(work.scratch, version, &session, SERVER, beats, user);
+    put_connected(work.scratch, version, &session, SERVER, beats, user);
     work.context.send_kind(Kind::Text, work.scratch);
     let mut connected = Connected::new(version, user, silence_ms);
     if let Some(receipt) = receipt {

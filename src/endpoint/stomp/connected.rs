@@ -14,7 +14,8 @@ use super::transaction::{Action, Outgoing, Transactions};
 use crate::channel::{Refused, Verdict};
 use crate::encoding::Form;
 use crate::publication::{ID_BYTES_MAX, Kind, Position, Publication};
-use crate::stomp::{self, AckMode, Command, Frame, MessageHead, Version};
+use crate::stomp::encode::{self, MessageHead};
+use crate::stomp::{AckMode, Command, Frame, Version};
 use crate::ws::close::CloseCode;
 
 /// Bounds of the header `prefetch-count`, as those of the setting.
@@ -64,11 +65,7 @@ impl Connected {
     }
 
     /// A frame of the client's.
-    pub fn handle(
-        &mut self,
-        frame: &Frame<'_>,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), ErrorReply> {
+    pub fn handle(&mut self, frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<(), ErrorReply> {
         // Behind DISCONNECT nothing counts any more.
         if self.leaving.is_some() {
             return Ok(());
@@ -137,7 +134,7 @@ impl Connected {
     /// Sends a RECEIPT.
     pub fn put_receipt(&mut self, receipt: &str, work: &mut Work<'_, '_>) {
         work.scratch.clear();
-        stomp::put_receipt(work.scratch, self.version, receipt);
+        encode::put_receipt(work.scratch, self.version, receipt);
         work.context.send_kind(Kind::Text, work.scratch);
     }
 
@@ -223,10 +220,8 @@ impl Connected {
                 "Give every subscription of the connection an id of its own.",
             ));
         }
-        let mode = frame.header("ack").map_or(Ok(AckMode::Auto), str::parse);
-        let mode = mode.map_err(|error: stomp::AckModeError| {
-            ErrorReply::new(error.to_string(), "")
-        })?;
+        let mode = AckMode::parse(frame.header("ack"))
+            .map_err(|error| ErrorReply::new(error.to_string(), ""))?;
         let prefetch_count = prefetch_count(frame, work.settings.prefetch_count)?;
         let destination = Destination::to_subscribe(text, self.user.as_deref())?;
         let context = &mut *work.context;
@@ -479,7 +474,7 @@ fn put_message(
         default_content_type: None,
     };
     work.scratch.clear();
-    stomp::put_message(work.scratch, &head, &publication.payload);
+    encode::put_message(work.scratch, &head, &publication.payload);
     work.context.send_kind(publication.kind, work.scratch);
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use bytes::BytesMut;
 
 use crate::channel::Refused;
-use crate::stomp::{self, ErrorFrame, FrameError, NoCommonVersion, Version};
+use crate::stomp::encode::{ErrorFrame, put_error};
+use crate::stomp::version::NoCommonVersion;
+use crate::stomp::{FrameError, Version};
 use crate::ws::close::CloseCode;
 
 /// An ERROR frame and the close code behind it.
@@ -126,6 +128,6 @@ impl ErrorReply {
             body: &self.help,
             versions: self.versions,
         };
-        stomp::put_error(out, version, &error);
+        put_error(out, version, &error);
     }
 }

@@ -253,7 +253,7 @@ impl Trial {
     fn send(&mut self, queue: usize, headers: usize, payload: usize) {
         self.sends = self.sends.wrapping_add(1);
         let name = &self.names[queue];
-        let kind = if payload % 2 == 0 {
+        let kind = if payload.is_multiple_of(2) {
             Kind::Text
         } else {
             Kind::Binary
