@@ -217,7 +217,7 @@ fn a_message_reaches_its_consumer_as_it_was_sent() {
         },
         redelivered: false,
     };
-    assert_eq!(desk.out, [handed.clone()]);
+    assert_eq!(desk.out, std::slice::from_ref(&handed));
     desk.out.clear();
     desk.refuse('a', &[1]);
     let again = Handed {
