@@ -37,7 +37,9 @@ use crate::publication::{Kind, Position, Publication};
 ///
 /// A message counts as the bytes of its payload and its headers and [`MESSAGE_OVERHEAD_BYTES`],
 /// from its send until it is settled or discarded. Room that was promised is kept: a message that
-/// comes back is never refused.
+/// comes back is never refused. Not counted are the queues and the consumers themselves, some 600
+/// and 500 bytes each: `queues_max` bounds the ones, the server's limits of connections and of
+/// their subscriptions the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Queues at a time.

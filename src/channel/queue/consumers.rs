@@ -177,3 +177,47 @@ impl<'a, C> Turn<'a, C> {
         &consumer.name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumers(names: std::ops::Range<u32>) -> Consumers<u32> {
+        let mut consumers = Consumers::new(FixedState::with_seed(1), 1_000);
+        for name in names {
+            consumers.join(name, 1);
+        }
+        consumers
+    }
+
+    #[test]
+    fn slots_are_given_back_when_most_consumers_have_left() {
+        let mut consumers = consumers(0..10_000);
+        for name in (0..10_000).filter(|name| name % 1_000 != 0) {
+            consumers.leave(&name);
+        }
+        assert_eq!(consumers.len(), 10);
+        assert!(consumers.slots.capacity() <= 40 && consumers.rooms.len() <= 40);
+        assert!(consumers.slot_of.capacity() <= 80);
+    }
+
+    #[test]
+    fn the_ring_is_packed_seldom_however_many_come_and_go() {
+        // 2047 is worst for a row of 2048 places: it must not be packed for each that comes.
+        for live in [100, 2_047, 2_048] {
+            let mut consumers = consumers(0..live);
+            let mut packed = 0;
+            for name in live..live + 10_000 {
+                let slots = consumers.slots.len();
+                consumers.leave(&(name - live));
+                consumers.join(name, 1);
+                packed += u32::from(consumers.slots.len() <= slots);
+            }
+            assert_eq!(consumers.len(), live as usize);
+            assert!(
+                packed * (live / 2) <= 10_000,
+                "{packed} times with {live} consumers"
+            );
+        }
+    }
+}

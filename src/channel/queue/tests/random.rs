@@ -372,7 +372,11 @@ proptest! {
     ) {
         run(limits, 6, &steps);
     }
+}
 
+proptest! {
+    // The scans of so many take their time.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn many_consumers_that_come_and_go_are_served_as_a_scan_would(
         steps in prop::collection::vec(step(40), 1..300),
