@@ -35,3 +35,27 @@ impl AckMode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_three_modes_and_auto_is_the_one_without_a_header() {
+        assert_eq!(AckMode::parse(None), Ok(AckMode::Auto));
+        assert_eq!(AckMode::parse(Some("auto")), Ok(AckMode::Auto));
+        assert_eq!(AckMode::parse(Some("client")), Ok(AckMode::Client));
+        let individual = AckMode::parse(Some("client-individual"));
+        assert_eq!(individual, Ok(AckMode::ClientIndividual));
+    }
+
+    #[test]
+    fn an_unknown_mode_is_told_the_three() {
+        for mode in ["", "Auto", "client ", "individual"] {
+            let error = AckMode::parse(Some(mode)).unwrap_err();
+            let expected =
+                format!("unknown ack mode \"{mode}\": write auto, client or client-individual");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

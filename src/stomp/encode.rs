@@ -217,3 +217,6 @@ fn put_number(out: &mut impl Sink, number: u64) {
     }
     out.put(&digits[begin..]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,76 @@ pub(super) fn has_header(lines: &[u8], name: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(lines: &'static str, version: Version) -> String {
+        let mut out = Vec::new();
+        UserHeaders::from_lines(Bytes::from_static(lines.as_bytes())).put(&mut out, version);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_without_escapes_are_the_same_in_every_version() {
+        let lines = "content-type:text/plain\nx: a b \n";
+        for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+            assert_eq!(put(lines, version), lines);
+            assert_eq!(put("", version), "");
+        }
+    }
+
+    #[test]
+    fn lines_of_1_1_have_carriage_returns_as_they_are_and_the_other_escapes() {
+        assert_eq!(
+            put("x:a\\rb\\nc\\cd\\\\e\\\\r\n", Version::V1_1),
+            "x:a\rb\\nc\\cd\\\\e\\\\r\n"
+        );
+    }
+
+    #[test]
+    fn lines_of_1_0_have_no_escapes() {
+        assert_eq!(
+            put("x:a\\rb\\cd\\\\e\\\\n\ny\\\\:2\n", Version::V1_0),
+            "x:a\rb:d\\e\\n\ny\\:2\n"
+        );
+    }
+
+    #[test]
+    fn what_1_0_cannot_say_is_left_out() {
+        assert_eq!(
+            put("a:1\nb:\\n2\nc\\c:3\nd\\n:4\ne:\\c5\n", Version::V1_0),
+            "a:1\ne::5\n"
+        );
+    }
+
+    #[test]
+    fn lines_that_are_not_in_that_form_do_no_harm() {
+        for lines in ["a:\\", "\\", "a\\", "\n\n", ":", "a:\\x\n"] {
+            for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+                put(lines, version);
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_is_found_by_its_whole_name() {
+        let lines = b"x-content-type:1\ny:content-type:2\ncontent-type-of:3\nz:\n";
+        assert!(!has_header(lines, b"content-type"));
+        assert!(!has_header(b"", b"z"));
+        assert!(!has_header(b"z", b"z"));
+        for name in [&b"x-content-type"[..], b"y", b"z"] {
+            assert!(has_header(lines, name));
+        }
+    }
+
+    #[test]
+    fn clones_share_their_lines() {
+        let headers = UserHeaders::from_lines(Bytes::from(vec![b'a', b':', b'\n']));
+        let clone = headers.clone();
+        assert_eq!(clone.as_bytes().as_ptr(), headers.as_bytes().as_ptr());
+        assert_eq!((clone.len(), clone.is_empty()), (3, false));
+        assert!(UserHeaders::default().is_empty());
+    }
+}

@@ -80,3 +80,64 @@ fn interval(can_send_every_ms: u32, wants_every_ms: u32) -> u32 {
     }
     can_send_every_ms.max(wants_every_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heart_beat(can_send_every_ms: u32, wants_every_ms: u32) -> HeartBeat {
+        HeartBeat {
+            can_send_every_ms,
+            wants_every_ms,
+        }
+    }
+
+    #[test]
+    fn the_header_is_two_numbers_of_milliseconds() {
+        assert_eq!(HeartBeat::parse(None), Ok(heart_beat(0, 0)));
+        for (header, sends, wants) in [
+            ("0,0", 0, 0),
+            ("10000,5000", 10_000, 5_000),
+            (" 1 ,\t2", 1, 2),
+            ("007,4294967295", 7, u32::MAX),
+            ("4294967296,99999999999999999999999", u32::MAX, u32::MAX),
+        ] {
+            let parsed = HeartBeat::parse(Some(header));
+            assert_eq!(parsed, Ok(heart_beat(sends, wants)), "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_two_numbers_is_refused() {
+        for header in [
+            "", ",", "1", "1,", ",1", "1,2,3", "-1,0", "+1,0", "1.5,0", "a,b", "1;2", "١,1",
+        ] {
+            let error = HeartBeat::parse(Some(header)).unwrap_err();
+            let expected = format!(
+                "heart-beat \"{header}\" is not two numbers: write milliseconds, a comma, milliseconds"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn each_direction_has_the_longer_interval_and_none_if_one_side_says_so() {
+        let agreed = agree(heart_beat(1_000, 20_000), heart_beat(10_000, 5_000));
+        assert_eq!(agreed.client_sends_every_ms, 5_000);
+        assert_eq!(agreed.server_sends_every_ms, 20_000);
+        let agreed = agree(heart_beat(0, 20_000), heart_beat(10_000, 5_000));
+        assert_eq!(agreed.client_sends_every_ms, 0);
+        assert_eq!(agreed.server_sends_every_ms, 20_000);
+        let agreed = agree(heart_beat(1_000, 1_000), heart_beat(1_000, 0));
+        assert_eq!(agreed.client_sends_every_ms, 0);
+        assert_eq!(agreed.server_sends_every_ms, 1_000);
+        assert_eq!(
+            agree(heart_beat(5, 0), heart_beat(5, 5)).server_sends_every_ms,
+            0
+        );
+        assert_eq!(
+            agree(heart_beat(5, 5), heart_beat(0, 5)).server_sends_every_ms,
+            0
+        );
+    }
+}

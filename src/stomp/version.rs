@@ -87,3 +87,51 @@ impl Version {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_version_in_common_is_agreed_on() {
+        for (accept_version, version) in [
+            (None, Version::V1_0),
+            (Some("1.0"), Version::V1_0),
+            (Some("1.0,1.1,2.0"), Version::V1_1),
+            (Some("1.2,1.1,1.0"), Version::V1_2),
+            (Some("1.0, 1.2 ,\t1.1"), Version::V1_2),
+            (Some("1.1,"), Version::V1_1),
+        ] {
+            assert_eq!(Version::negotiate(accept_version), Ok(version));
+        }
+    }
+
+    #[test]
+    fn without_a_common_version_the_error_names_both_sides() {
+        for accept_version in ["", "2.0", "1", "1.10,1.3", "1.0.1", "V1.2"] {
+            let error = Version::negotiate(Some(accept_version)).unwrap_err();
+            let expected = format!(
+                "no common version: the client accepts \"{accept_version}\", this server speaks 1.0,1.1,1.2"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn subprotocols_name_versions_the_highest_first() {
+        let versions = Version::SUBPROTOCOLS.map(Version::of_subprotocol);
+        let expected = [Version::V1_2, Version::V1_1, Version::V1_0];
+        assert_eq!(versions, expected.map(Some));
+        assert_eq!(expected.map(Version::subprotocol), Version::SUBPROTOCOLS);
+        for other in ["stomp", "V12.STOMP", "v13.stomp", ""] {
+            assert_eq!(Version::of_subprotocol(other), None);
+        }
+    }
+
+    #[test]
+    fn the_list_has_every_version_in_order() {
+        let all = [Version::V1_0, Version::V1_1, Version::V1_2];
+        assert!(all.is_sorted());
+        assert_eq!(all.map(Version::as_str).join(","), Version::LIST);
+    }
+}
