@@ -31,22 +31,22 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// Bytes that [`Position::as_id`] takes at the most: two numbers and a colon.
+/// Bytes that [`Position::as_id`] takes at the most: two numbers and a hyphen.
 pub const ID_BYTES_MAX: usize = 41;
 
 impl Position {
-    /// The position as a text, `epoch:offset`, written into a buffer.
+    /// The position as a text, `epoch-offset`, written into a buffer.
     pub fn as_id(self, buffer: &mut [u8; ID_BYTES_MAX]) -> &str {
         let mut at = put_number(buffer, ID_BYTES_MAX, self.offset) - 1;
-        buffer[at] = b':';
+        buffer[at] = b'-';
         at = put_number(buffer, at, self.epoch);
-        // Digits and a colon.
+        // Digits and a hyphen.
         str::from_utf8(&buffer[at..]).unwrap_or_default()
     }
 
     /// The position that [`Position::as_id`] has written so.
     pub fn of_id(id: &str) -> Option<Self> {
-        let (epoch, offset) = id.split_once(':')?;
+        let (epoch, offset) = id.split_once('-')?;
         let is_plain = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
         (is_plain(epoch) && is_plain(offset)).then_some(())?;
         Some(Self {
@@ -99,7 +99,7 @@ mod tests {
             let position = Position { epoch, offset };
             let mut buffer = [0; ID_BYTES_MAX];
             let id = position.as_id(&mut buffer);
-            assert_eq!(id, format!("{epoch}:{offset}"));
+            assert_eq!(id, format!("{epoch}-{offset}"));
             assert_eq!(Position::of_id(id), Some(position));
         }
     }
@@ -107,10 +107,10 @@ mod tests {
     #[test]
     fn what_is_no_position_is_not_read_as_one() {
         for id in [
-            "", ":", "1", "1:", ":1", "+1:2", "1:2:3", "1:-2", "a:b", "1: 2",
+            "", "-", "1", "1-", "-1", "+1-2", "1-2-3", "1--2", "a-b", "1- 2",
         ] {
             assert_eq!(Position::of_id(id), None, "{id:?}");
         }
-        assert_eq!(Position::of_id("18446744073709551616:1"), None);
+        assert_eq!(Position::of_id("18446744073709551616-1"), None);
     }
 }

@@ -298,7 +298,7 @@ impl Connected {
         let (text, number, subscription) = match self.version {
             Version::V1_2 => {
                 let id = required(frame, "id")?;
-                let (number, position) = id.split_once(':').unwrap_or(("", id));
+                let (number, position) = id.split_once('-').unwrap_or(("", id));
                 (position, Some(number.parse::<u32>().ok()), None)
             }
             Version::V1_1 => {
@@ -461,7 +461,7 @@ fn put_message(
     let mut ack = String::new();
     if version == Version::V1_2 && subscription.window.is_some() {
         // Writing to a string cannot fail.
-        let _ = write!(ack, "{}:{message_id}", subscription.number);
+        let _ = write!(ack, "{}-{message_id}", subscription.number);
     }
     let head = MessageHead {
         version,
