@@ -67,7 +67,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "pushring,bare,bare-turn,bun,deflate"
+        default_value = "pushring,bare,bare-turn,bun,deflate,unmerged"
     )]
     targets: Vec<Target>,
     /// What the client does while nothing arrives.

@@ -144,7 +144,8 @@ impl ScenarioReport {
             ))
         };
         let verdicts = match self.scenario {
-            Scenario::Channels => vec![],
+            Scenario::Channels => vec![ratio(Target::PushringUnmerged, 0.15)],
+            Scenario::ChannelsSparse => vec![ratio(Target::PushringUnmerged, 1.02)],
             Scenario::OneAtATime => vec![ratio(Target::Bare, 0.85)],
             Scenario::Outstanding64 => vec![ratio(Target::Bun, 0.75), ratio(Target::BareTurn, 1.0)],
             Scenario::Deflate => vec![self.deflate_verdict(targets)],

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::channels::Channels;
+use crate::channels::{Channels, Pace};
 use crate::client::{Client, Phase, Waiting};
 use crate::handshake::Offer;
 use crate::ledger::{Counts, Payload};
@@ -29,6 +29,8 @@ pub enum Scenario {
     Deflate,
     /// Each subscriber is on 20 of 100 channels; a message to each of them, and the next when all have arrived.
     Channels,
+    /// Each subscriber is on 20 of 100 channels; 4 messages are outstanding, and no two of them go to the same subscriber.
+    ChannelsSparse,
     /// Memory of subscribers that nothing is published to.
     IdleMemory,
     /// Newcomers while the publisher asks for all the server has.
@@ -39,11 +41,12 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OneAtATime,
         Self::Outstanding64,
         Self::Deflate,
         Self::Channels,
+        Self::ChannelsSparse,
         Self::IdleMemory,
         Self::Saturated,
         Self::Start,
@@ -56,6 +59,7 @@ impl Scenario {
             Self::Outstanding64 => "outstanding-64",
             Self::Deflate => "deflate",
             Self::Channels => "channels",
+            Self::ChannelsSparse => "channels-sparse",
             Self::IdleMemory => "idle-memory",
             Self::Saturated => "saturated",
             Self::Start => "start",
@@ -73,7 +77,7 @@ impl Scenario {
                 Target::Bare,
             ],
             Self::Deflate => &[Target::Pushring, Target::PushringDeflate],
-            Self::Channels => &[Target::Pushring],
+            Self::Channels | Self::ChannelsSparse => &[Target::Pushring, Target::PushringUnmerged],
             Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
             Self::Saturated => &[Target::Pushring, Target::Bun],
         }
@@ -90,6 +94,8 @@ impl Scenario {
             (Self::Deflate, true) => (500, 1, 200, 400),
             (Self::Channels, false) => (1_000, 1, 500, 2_000),
             (Self::Channels, true) => (200, 1, 200, 400),
+            (Self::ChannelsSparse, false) => (1_000, 4, 500, 2_000),
+            (Self::ChannelsSparse, true) => (200, 4, 200, 400),
             (Self::IdleMemory, false) => (15_000, 1, 0, 0),
             (Self::IdleMemory, true) => (3_000, 1, 0, 0),
             (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
@@ -119,6 +125,7 @@ impl Scenario {
             | Self::Outstanding64
             | Self::Deflate
             | Self::Channels
+            | Self::ChannelsSparse
             | Self::Start => wanted,
             Self::IdleMemory | Self::Saturated => 1,
         }
@@ -223,8 +230,15 @@ pub fn run(
             ready_after_ms: milliseconds(server.ready_after()),
         });
     }
-    if scenario == Scenario::Channels {
-        let figures = channels(&server, load, waiting).map(Figures::FanOut);
+    let pace = match scenario {
+        Scenario::Channels => Some(Pace::Together),
+        Scenario::ChannelsSparse => Some(Pace::InTurn {
+            outstanding: load.window,
+        }),
+        _ => None,
+    };
+    if let Some(pace) = pace {
+        let figures = channels(&server, load, pace, waiting).map(Figures::FanOut);
         return figures.map_err(|error| server.explain(&error));
     }
     let offer = match target {
@@ -260,8 +274,8 @@ fn fan_out(
     Ok(FanOut::new(before, after, phase, client.counts()))
 }
 
-fn channels(server: &Server, load: Load, waiting: Waiting) -> io::Result<FanOut> {
-    let mut client = Channels::new(server.public(), waiting)?;
+fn channels(server: &Server, load: Load, pace: Pace, waiting: Waiting) -> io::Result<FanOut> {
+    let mut client = Channels::new(server.public(), pace, waiting)?;
     client.connect(load.subscribers)?;
     let warm_up = client.drive(load.warm_up)?;
     let before = server.cpu()?;

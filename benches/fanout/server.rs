@@ -35,6 +35,10 @@ pub enum Target {
     #[value(name = "deflate")]
     #[serde(rename = "deflate")]
     PushringDeflate,
+    /// The real server, whose channels each send for themselves.
+    #[value(name = "unmerged")]
+    #[serde(rename = "unmerged")]
+    PushringUnmerged,
     /// The bare `send(2)` loop, one send for each message.
     Bare,
     /// The bare `send(2)` loop, one send for each turn.
@@ -43,12 +47,16 @@ pub enum Target {
     Bun,
 }
 
+/// The variable that makes a server an unmerged one.
+const UNMERGED: (&str, &str) = ("PUSHRING_FANOUT_MERGE_BYTES_MAX", "0");
+
 impl Target {
     /// The name in tables and options.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pushring => "pushring",
             Self::PushringDeflate => "deflate",
+            Self::PushringUnmerged => "unmerged",
             Self::Bare => "bare",
             Self::BareTurn => "bare-turn",
             Self::Bun => "bun",
@@ -94,7 +102,9 @@ impl Server {
     pub fn start(target: Target, programs: &Programs) -> io::Result<Self> {
         let public = free_address()?;
         let internal = match target {
-            Target::Pushring | Target::PushringDeflate => free_address()?,
+            Target::Pushring | Target::PushringDeflate | Target::PushringUnmerged => {
+                free_address()?
+            }
             Target::Bare | Target::BareTurn | Target::Bun => public,
         };
         fs::create_dir_all(&programs.logs)?;
@@ -102,7 +112,7 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(LAUNCH).arg(programs.cores.server.to_string());
         match target {
-            Target::Pushring | Target::PushringDeflate => {
+            Target::Pushring | Target::PushringDeflate | Target::PushringUnmerged => {
                 command.arg(&programs.pushring).arg("serve");
                 command.args([
                     "--listen",
@@ -132,6 +142,9 @@ impl Server {
         let settings = std::env::vars_os().map(|(name, _)| name);
         for name in settings.filter(|name| name.as_encoded_bytes().starts_with(b"PUSHRING_")) {
             command.env_remove(name);
+        }
+        if target == Target::PushringUnmerged {
+            command.env(UNMERGED.0, UNMERGED.1);
         }
         let output = File::create(&log)?;
         command

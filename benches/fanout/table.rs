@@ -37,7 +37,10 @@ pub fn print_scenario(result: &ScenarioReport) {
     } = result.load;
     let name = result.scenario.name();
     match result.scenario {
-        Scenario::OneAtATime | Scenario::Outstanding64 | Scenario::Channels => {
+        Scenario::OneAtATime
+        | Scenario::Outstanding64
+        | Scenario::Channels
+        | Scenario::ChannelsSparse => {
             println!("\n{name}: {subscribers} subscribers, {window} outstanding");
             println!(
                 "{:<10} {:>15} {:>19} {LOAD_HEAD}",
@@ -92,7 +95,10 @@ fn print_row(result: &ScenarioReport, target: Target) {
         _ => "-".to_owned(),
     };
     match result.scenario {
-        Scenario::OneAtATime | Scenario::Outstanding64 | Scenario::Channels => {
+        Scenario::OneAtATime
+        | Scenario::Outstanding64
+        | Scenario::Channels
+        | Scenario::ChannelsSparse => {
             println!(
                 "{name:<10} {middle:>15} {spread:>19} {}",
                 load_columns(result, target)
