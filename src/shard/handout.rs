@@ -149,12 +149,16 @@ impl Shard {
         !self.handed.is_empty() || !self.fanout.handouts.is_empty()
     }
 
-    /// Takes up the messages again that a connection was not handed because it was behind.
+    /// Takes up the messages again that a connection was not handed because it was behind, in front of
+    /// those that have come for it since.
     pub(super) fn take_up_parked(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.table.get_mut(id)
             && let Some(extra) = &mut connection.extra
         {
-            self.handed.extend(extra.parked.drain(..));
+            for message in std::mem::take(&mut extra.parked).into_iter().rev() {
+                self.handed.push_front(message);
+            }
+            connection.extra.take_if(|extra| extra.is_idle());
         }
     }
 
