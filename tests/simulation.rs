@@ -133,6 +133,9 @@ fn objections(sabotage: Sabotage, wanted: &str) {
             objected += 1;
             println!("seed {seed}: {fault}");
         }
+        if struck >= 10 && objected >= 5 {
+            break;
+        }
     }
     assert!(struck >= 10, "{wanted}: only {struck} worlds were struck");
     assert!(
@@ -252,10 +255,12 @@ fn live(world: &mut World) -> Result<(), String> {
     }
     let rest = check_queues::rest(world)?;
     world.leave_all()?;
+    check::faults(world)?;
     check_topics::receipts(world)?;
     world.forget_all()?;
     if world.plan.drain_ms.is_none() {
         world.collect()?;
+        check::faults(world)?;
         check_queues::deliveries(world)?;
         check_queues::collected(world, &rest)?;
         world.forget_all()?;

@@ -1,11 +1,12 @@
 //! What must hold for queues: each message has one consumer at a time, none is lost, and one that is
 //! accepted never comes again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use super::check::Map;
 use super::check_topics::stompers;
 use super::client::{self, Client, Quit};
-use super::stomper::{ABORTED, Habit, Stomper};
+use super::stomper::{Habit, Stomper};
 use super::subscription::{Got, Mode, Subscription, To, Verdict};
 use super::world::World;
 
@@ -133,16 +134,17 @@ pub fn collected(world: &World, rest: &Rest) -> Result<(), String> {
 }
 
 /// All deliveries of queues' messages, those of a message in the order in which they were read.
-fn by_message(world: &World) -> Result<HashMap<Name, Vec<Delivery<'_>>>, String> {
-    let mut all: HashMap<Name, Vec<Delivery<'_>>> = HashMap::new();
-    let mut names: HashMap<(usize, u64, u64), Name> = HashMap::new();
+fn by_message(world: &World) -> Result<Map<Name, Vec<Delivery<'_>>>, String> {
+    let mut all: Map<Name, Vec<Delivery<'_>>> = Map::default();
+    let mut names: Map<(usize, u64, u64), Name> = Map::default();
+    let sent = all_sent(world);
     for (client, stomper) in stompers(world) {
         for subscription in &stomper.subscriptions {
             let To::Queue(queue) = subscription.to else {
                 continue;
             };
             for got in &subscription.got {
-                let Some(name) = name(queue, got).filter(|name| is_sent(world, *name)) else {
+                let Some(name) = name(queue, got).filter(|name| sent.contains_key(name)) else {
                     let text = String::from_utf8_lossy(&got.body);
                     return Err(format!("nobody has sent {text:.20} to queue {queue}"));
                 };
@@ -226,12 +228,12 @@ fn name(queue: usize, got: &Got) -> Option<Name> {
     Some((queue, publisher, number))
 }
 
-/// Whether somebody has sent that message, and not in a transaction that was aborted.
-fn is_sent(world: &World, (queue, publisher, number): Name) -> bool {
-    let sender = world.clients.get(publisher).filter(|_| publisher < ABORTED);
-    let mut sent = sender.and_then(|c| c.stomper.as_ref()).into_iter();
-    sent.any(|stomper| {
-        let mut all = stomper.sent.iter();
-        all.any(|s| s.to == To::Queue(queue) && s.number == number)
-    })
+/// All messages that were sent to queues, but for those of transactions that were aborted.
+fn all_sent(world: &World) -> Map<Name, ()> {
+    let all = stompers(world).flat_map(|(_, stomper)| &stomper.sent);
+    let of_queues = all.filter_map(|sent| match sent.to {
+        To::Queue(queue) => Some(((queue, sent.publisher, sent.number), ())),
+        To::Topic(_) => None,
+    });
+    of_queues.collect()
 }

@@ -1,8 +1,6 @@
 //! What must hold for STOMP clients when a world has come to rest: of topics and of receipts.
 
-use std::collections::HashSet;
-
-use super::check::{is_plain, may_have_holes};
+use super::check::{Map, is_plain, may_have_holes};
 use super::client::{self, Client, Quit};
 use super::stomper::Stomper;
 use super::subscription::{Mode, Subscription, To};
@@ -36,10 +34,12 @@ pub fn channel(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Resu
         return Ok(());
     }
     let payloads = order.iter().flatten();
-    let published: HashSet<_> = payloads.filter_map(|p| client::parse_payload(p)).collect();
+    let published: Map<_, ()> = payloads
+        .filter_map(|payload| Some((client::parse_payload(payload)?, ())))
+        .collect();
     for (client, stomper) in stompers(world) {
         for sent in stomper.sent.iter().filter(|s| s.to == To::Topic(channel)) {
-            let is_published = published.contains(&(sent.publisher, sent.number));
+            let is_published = published.contains_key(&(sent.publisher, sent.number));
             if stomper.has_receipt(sent.receipt) && !is_published {
                 return Err(format!(
                     "client {} has a receipt for message {}, which nobody got",

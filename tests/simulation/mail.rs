@@ -57,7 +57,11 @@ impl Mail {
             asleep: vec![false; peers],
             times_full: 0,
             sabotage,
-            until_sabotage: 20,
+            // Of some kinds there is less mail.
+            until_sabotage: match sabotage {
+                Some(Sabotage::DropDelivery | Sabotage::RepeatDelivery) => 20,
+                _ => 5,
+            },
             sabotaged: 0,
             handed: 0,
         }

@@ -93,7 +93,7 @@ impl Plan {
         config.slow_consumer.backlog_age_ms_max = rng.pick(&[200, 2_000, 30_000]);
         config.limits.message_bytes_max = 4_096;
         // In no more worlds than that, because inflating naively takes its time.
-        config.deflate.enabled = rng.chance(250);
+        config.deflate.enabled = rng.chance(200);
         config.deflate.message_bytes_min = rng.pick(&[0, 100, 256]);
         config.deflate.level = rng.pick(&[1, 6]);
         config.deflate.window_bits_max = rng.pick(&[8, 11, 15]);
