@@ -142,7 +142,7 @@ fn flushed(world: &World) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    check_topics::flushed(world)
 }
 
 /// How long a client may take to read all that its backlog can hold: a step in which it reads its

@@ -2,7 +2,7 @@
 
 use super::check::{Map, is_plain, may_have_holes};
 use super::client::{self, Client, Quit};
-use super::stomper::Stomper;
+use super::stomper::{Habit, Stomper};
 use super::subscription::{Mode, Subscription, To};
 use super::world::World;
 
@@ -89,6 +89,32 @@ pub fn receipts(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// Who was told of a drain had got everything by then that was answered before the drain began, but
+/// for what its window had no room for.
+pub fn flushed(world: &World) -> Result<(), String> {
+    for channel in 0..world.plan.channels {
+        for (client, subscription) in subscriptions(world, channel) {
+            let told = matches!(client.told, Some((1001, _))) && is_plain(world, client);
+            // An ACK may have come too late to make room for anything.
+            let acknowledges = subscription.mode != Mode::Auto
+                && (client.stomper.as_ref()).is_some_and(|s| s.habit != Habit::Never);
+            let Some((_, start)) = subscription.start.filter(|_| told && !acknowledges) else {
+                continue;
+            };
+            let last = subscription.got.last().map_or(start, |got| got.offset);
+            let answered = world.answered[channel];
+            if last < answered && subscription.ended.is_none() && !subscription.is_full() {
+                return Err(format!(
+                    "client {} was told of the drain before publications {} to {answered}",
+                    client.index,
+                    last + 1
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The first publication is the first one that there was behind the subscription's begin.
 fn began_in_time(client: &Client, subscription: &Subscription) -> Result<(), String> {
     let Some(first) = subscription.got.first() else {
@@ -109,8 +135,7 @@ fn stayed(client: &Client, subscription: &Subscription, published: u64) -> Resul
         return Err(format!("client {} was never subscribed", client.index));
     };
     let last = subscription.got.last().map_or(start, |got| got.offset);
-    let is_full = subscription.mode != Mode::Auto && subscription.held() == subscription.window;
-    if last != published && !is_full {
+    if last != published && !subscription.is_full() {
         return Err(format!(
             "client {} stayed and got publications up to {last} of {published} of {:?}",
             client.index, subscription.to

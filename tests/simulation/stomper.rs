@@ -231,7 +231,7 @@ impl Stomper {
             ack,
             settled: None,
         })?;
-        self.windows_filled += u64::from(subscription.held() == subscription.window);
+        self.windows_filled += u64::from(subscription.is_full());
         Ok(())
     }
 

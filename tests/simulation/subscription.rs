@@ -77,6 +77,11 @@ impl Subscription {
         }
     }
 
+    /// Whether it has as many unsettled as it may.
+    pub fn is_full(&self) -> bool {
+        self.mode != Mode::Auto && self.held() == self.window
+    }
+
     pub fn name(&self) -> String {
         self.id.clone().unwrap_or_else(|| self.to.text())
     }
