@@ -9,9 +9,12 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::handshake::{self, Offer};
 use crate::ledger::{Answer, Counts, Ledger, Payload};
+use crate::messages::Sharing;
+use crate::publisher::Publisher;
+use crate::stomp;
 
 /// The channel that everything is published on.
-const CHANNEL: &str = "prices";
+pub const CHANNEL: &str = "prices";
 /// Handshakes under way at a time: below every server's accept queue.
 const HANDSHAKES_MAX: usize = 64;
 /// Events taken from epoll at a time, so that what is done between them is done often.
@@ -35,13 +38,33 @@ pub enum Waiting {
     Sleep,
 }
 
+/// What subscribers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The raw protocol: payloads.
+    Raw,
+    /// The raw protocol with permessage-deflate.
+    Deflate,
+    /// STOMP, and so does the publisher.
+    Stomp(Sharing),
+}
+
+impl Protocol {
+    fn offer(self) -> Offer {
+        match self {
+            Self::Raw => Offer::Nothing,
+            Self::Deflate => Offer::Deflate,
+            Self::Stomp(_) => Offer::Stomp,
+        }
+    }
+}
+
 /// Connected subscribers and, once there is one, the publisher.
 pub struct Client {
     server: SocketAddrV4,
     waiting: Waiting,
     window: u64,
-    /// What subscribers offer; the publisher offers nothing, so that both kinds of run publish alike.
-    offer: Offer,
+    protocol: Protocol,
     epoll: Epoll,
     ledger: Ledger,
     subscribers: Vec<TcpStream>,
@@ -49,13 +72,6 @@ pub struct Client {
     buffer: Vec<u8>,
     /// Bytes read by subscribers.
     received_bytes: u64,
-}
-
-struct Publisher {
-    stream: TcpStream,
-    /// Encoded and not yet written, from `written` on.
-    out: Vec<u8>,
-    written: usize,
 }
 
 /// What happened while messages were published.
@@ -82,11 +98,13 @@ impl Client {
         waiting: Waiting,
         payload: Payload,
         window: u64,
-        offer: Offer,
+        protocol: Protocol,
     ) -> io::Result<Self> {
         let mut ledger = Ledger::new(payload, window);
-        if offer == Offer::Deflate {
-            ledger.expect_compressed();
+        match protocol {
+            Protocol::Raw => {}
+            Protocol::Deflate => ledger.expect_compressed(),
+            Protocol::Stomp(sharing) => ledger.expect_stomp(sharing),
         }
         Ok(Self {
             server,
@@ -94,7 +112,7 @@ impl Client {
             window,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             ledger,
-            offer,
+            protocol,
             received_bytes: 0,
             subscribers: Vec::new(),
             publisher: None,
@@ -102,20 +120,24 @@ impl Client {
         })
     }
 
-    /// The path that subscribes to the channel.
+    /// The path that subscribes to the channel in the raw protocol.
     pub fn subscribe_path() -> String {
         format!("/sub/{CHANNEL}")
     }
 
     /// Opens `count` subscribing connections, a bounded number of handshakes at a time.
     pub fn subscribe(&mut self, count: u32) -> io::Result<()> {
-        let path = Self::subscribe_path();
+        let path = match self.protocol {
+            Protocol::Raw | Protocol::Deflate => Self::subscribe_path(),
+            Protocol::Stomp(_) => stomp::PATH.to_owned(),
+        };
+        let offer = self.protocol.offer();
         let mut opening = VecDeque::with_capacity(HANDSHAKES_MAX);
         for index in 0..count {
             if opening.len() == HANDSHAKES_MAX {
                 self.finish_first(&mut opening)?;
             }
-            opening.push_back(handshake::begin(self.server, &path, self.offer, index)?);
+            opening.push_back(handshake::begin(self.server, &path, offer, index)?);
         }
         while !opening.is_empty() {
             self.finish_first(&mut opening)?;
@@ -127,7 +149,10 @@ impl Client {
         let Some(mut stream) = opening.pop_front() else {
             return Ok(());
         };
-        let early = handshake::finish(&mut stream, self.offer)?;
+        let early = handshake::finish(&mut stream, self.protocol.offer())?;
+        if matches!(self.protocol, Protocol::Stomp(_)) {
+            stomp::subscribe(&mut stream)?;
+        }
         let index = self.ledger.subscribe();
         self.ledger.receive(index, &early);
         stream.set_nonblocking(true)?;
@@ -140,22 +165,17 @@ impl Client {
 
     /// Opens the connection that publishes.
     pub fn connect_publisher(&mut self) -> io::Result<()> {
-        let path = format!("/pub/{CHANNEL}");
-        let mut stream = handshake::begin(self.server, &path, Offer::Nothing, 0)?;
-        handshake::finish(&mut stream, Offer::Nothing)?;
-        stream.set_nonblocking(true)?;
+        let publisher = Publisher::connect(self.server, self.protocol)?;
         let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
-        self.epoll.add(&stream, EpollEvent::new(both, PUBLISHER))?;
-        self.publisher = Some(Publisher {
-            stream,
-            out: Vec::new(),
-            written: 0,
-        });
+        self.epoll
+            .add(publisher.stream(), EpollEvent::new(both, PUBLISHER))?;
+        self.publisher = Some(publisher);
         Ok(())
     }
 
     /// Publishes for as long as `publish_for` says, at least once, never more than the window ahead of the slowest
-    /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s.
+    /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s. A publication
+    /// that should have had a receipt by then and has not is an error.
     /// While it publishes, `between` is called after every few reads.
     pub fn drive(
         &mut self,
@@ -184,7 +204,8 @@ impl Client {
             if let Some(publisher) = &mut self.publisher {
                 publisher.flush()?;
             }
-            if self.ledger.outstanding() == 0 {
+            let without_receipt = (self.publisher.as_ref()).map_or(0, Publisher::without_receipt);
+            if self.ledger.outstanding() == 0 && without_receipt == 0 {
                 break;
             }
             let before_wait = Instant::now();
@@ -196,7 +217,11 @@ impl Client {
             }
             for event in &events[..ready] {
                 match event.data() {
-                    PUBLISHER => self.read_publisher()?,
+                    PUBLISHER => {
+                        if let Some(publisher) = &mut self.publisher {
+                            publisher.read(&mut self.buffer)?;
+                        }
+                    }
                     index => self.read_subscriber(index as u32, event.events())?,
                 }
             }
@@ -210,6 +235,11 @@ impl Client {
             if self.ledger.delivered() > delivered {
                 last_delivery = now;
             } else if now - last_delivery > STALL {
+                if self.ledger.outstanding() == 0 {
+                    return Err(io::Error::other(format!(
+                        "{without_receipt} publications have had no receipt"
+                    )));
+                }
                 stalled = true;
                 break;
             }
@@ -231,7 +261,7 @@ impl Client {
             ));
         };
         while self.ledger.outstanding() < self.window {
-            handshake::push_masked(&mut publisher.out, self.ledger.publish());
+            publisher.publish(self.ledger.publish());
         }
         Ok(())
     }
@@ -265,45 +295,8 @@ impl Client {
         }
     }
 
-    /// Discards what the server tells the publisher; only that it hangs up matters.
-    fn read_publisher(&mut self) -> io::Result<()> {
-        let Some(publisher) = &mut self.publisher else {
-            return Ok(());
-        };
-        loop {
-            match publisher.stream.read(&mut self.buffer) {
-                Ok(0) => {
-                    return Err(io::Error::other(
-                        "the server closed the publisher's connection",
-                    ));
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Everything counted since the first publication.
     pub fn counts(&self) -> Counts {
         self.ledger.settle()
-    }
-}
-
-impl Publisher {
-    /// Writes what the socket takes now.
-    fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.out.len() {
-            match self.stream.write(&self.out[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.clear();
-        self.written = 0;
-        Ok(())
     }
 }
