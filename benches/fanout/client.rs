@@ -11,12 +11,12 @@ use crate::handshake::{self, Offer};
 use crate::ledger::{Answer, Counts, Ledger, Payload};
 use crate::messages::Sharing;
 use crate::publisher::Publisher;
-use crate::stomp;
+use crate::stomp::{self, Step};
 
 /// The channel that everything is published on.
 pub const CHANNEL: &str = "prices";
-/// Handshakes under way at a time: below every server's accept queue.
-const HANDSHAKES_MAX: usize = 64;
+/// Connections being opened at a time: below every server's accept queue.
+const OPENING_MAX: usize = 64;
 /// Events taken from epoll at a time, so that what is done between them is done often.
 const EVENTS_MAX: usize = 64;
 /// More than what one subscriber can be sent while one window is outstanding.
@@ -74,6 +74,13 @@ pub struct Client {
     received_bytes: u64,
 }
 
+/// A connection that is to be a subscriber.
+struct Opening {
+    stream: TcpStream,
+    /// What is to be answered; the opening handshake if it is nothing.
+    asked: Option<Step>,
+}
+
 /// What happened while messages were published.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
@@ -125,41 +132,76 @@ impl Client {
         format!("/sub/{CHANNEL}")
     }
 
-    /// Opens `count` subscribing connections, a bounded number of handshakes at a time.
+    /// Opens `count` subscribing connections, a bounded number of them at a time.
     pub fn subscribe(&mut self, count: u32) -> io::Result<()> {
         let path = match self.protocol {
             Protocol::Raw | Protocol::Deflate => Self::subscribe_path(),
             Protocol::Stomp(_) => stomp::PATH.to_owned(),
         };
         let offer = self.protocol.offer();
-        let mut opening = VecDeque::with_capacity(HANDSHAKES_MAX);
+        let mut opening = VecDeque::with_capacity(OPENING_MAX);
         for index in 0..count {
-            if opening.len() == HANDSHAKES_MAX {
-                self.finish_first(&mut opening)?;
+            while opening.len() == OPENING_MAX {
+                self.advance_first(&mut opening)?;
             }
-            opening.push_back(handshake::begin(self.server, &path, offer, index)?);
+            opening.push_back(Opening {
+                stream: handshake::begin(self.server, &path, offer, index)?,
+                asked: None,
+            });
         }
         while !opening.is_empty() {
-            self.finish_first(&mut opening)?;
+            self.advance_first(&mut opening)?;
         }
         Ok(())
     }
 
-    fn finish_first(&mut self, opening: &mut VecDeque<TcpStream>) -> io::Result<()> {
-        let Some(mut stream) = opening.pop_front() else {
+    /// Waits for what the first of those that are being opened has asked; it asks its next question and is the last then, or is
+    /// a subscriber. All ask as many questions, so that the first to begin is the first to be one.
+    fn advance_first(&mut self, opening: &mut VecDeque<Opening>) -> io::Result<()> {
+        let Some(Opening { mut stream, asked }) = opening.pop_front() else {
             return Ok(());
         };
-        let early = handshake::finish(&mut stream, self.protocol.offer())?;
-        if matches!(self.protocol, Protocol::Stomp(_)) {
-            stomp::subscribe(&mut stream)?;
+        let mut early = Vec::new();
+        let next = match asked {
+            None => {
+                early = handshake::finish(&mut stream, self.protocol.offer())?;
+                matches!(self.protocol, Protocol::Stomp(_)).then_some(Step::Connect)
+            }
+            Some(step) => {
+                step.finish(&mut stream)?;
+                step.next()
+            }
+        };
+        match next {
+            None => self.admit(stream, &early),
+            Some(_) if !early.is_empty() => Err(io::Error::other(
+                "the server said something before it was asked",
+            )),
+            Some(step) => {
+                step.ask(&mut stream)?;
+                opening.push_back(Opening {
+                    stream,
+                    asked: Some(step),
+                });
+                Ok(())
+            }
         }
+    }
+
+    fn admit(&mut self, stream: TcpStream, early: &[u8]) -> io::Result<()> {
         let index = self.ledger.subscribe();
-        self.ledger.receive(index, &early);
+        self.ledger.receive(index, early);
         stream.set_nonblocking(true)?;
         let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         self.epoll
             .add(&stream, EpollEvent::new(readable, u64::from(index)))?;
         self.subscribers.push(stream);
+        // The first ones may be sent pings while the last ones come.
+        if self.subscribers.len().is_multiple_of(EVENTS_MAX) {
+            let mut events = [EpollEvent::empty(); EVENTS_MAX];
+            let ready = self.epoll.wait(&mut events, EpollTimeout::ZERO)?;
+            self.take(&events[..ready])?;
+        }
         Ok(())
     }
 
@@ -215,16 +257,7 @@ impl Client {
                 now = Instant::now();
                 client_idle += now - before_wait;
             }
-            for event in &events[..ready] {
-                match event.data() {
-                    PUBLISHER => {
-                        if let Some(publisher) = &mut self.publisher {
-                            publisher.read(&mut self.buffer)?;
-                        }
-                    }
-                    index => self.read_subscriber(index as u32, event.events())?,
-                }
-            }
+            self.take(&events[..ready])?;
             if publishing {
                 between()?;
             }
@@ -262,6 +295,20 @@ impl Client {
         };
         while self.ledger.outstanding() < self.window {
             publisher.publish(self.ledger.publish());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, events: &[EpollEvent]) -> io::Result<()> {
+        for event in events {
+            match event.data() {
+                PUBLISHER => {
+                    if let Some(publisher) = &mut self.publisher {
+                        publisher.read(&mut self.buffer)?;
+                    }
+                }
+                index => self.read_subscriber(index as u32, event.events())?,
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::net::{SocketAddrV4, TcpStream};
 
 use crate::client::{CHANNEL, Protocol};
 use crate::handshake::{self, Offer};
-use crate::stomp::{self, Receipts};
+use crate::stomp::{self, Receipts, Step};
 
 /// Its socket never blocks.
 pub struct Publisher {
@@ -30,7 +30,8 @@ impl Publisher {
         let mut stream = handshake::begin(server, &path, offer, 0)?;
         handshake::finish(&mut stream, offer)?;
         if is_stomp {
-            stomp::connect(&mut stream)?;
+            Step::Connect.ask(&mut stream)?;
+            Step::Connect.finish(&mut stream)?;
         }
         stream.set_nonblocking(true)?;
         Ok(Self {

@@ -65,7 +65,8 @@ impl RabbitMq {
 
     /// Lays out an empty node in `folder` and tells `command`, which is to run the [program](Self::program), about it.
     ///
-    /// One scheduler, because it has one core; everything else is as RabbitMQ sets it.
+    /// One scheduler, because it has one core, and it closes nobody who is idle, as subscribers are while the last of them
+    /// connect; everything else is as RabbitMQ sets it.
     pub fn prepare(
         &self,
         folder: &Path,
@@ -81,7 +82,8 @@ impl RabbitMq {
             web_stomp, amqp, ..
         } = listeners;
         let settings = format!(
-            "listeners.tcp.1 = {amqp}\nstomp.listeners.tcp = none\nweb_stomp.tcp.ip = {}\nweb_stomp.tcp.port = {}\n",
+            "listeners.tcp.1 = {amqp}\nstomp.listeners.tcp = none\nweb_stomp.tcp.ip = {}\nweb_stomp.tcp.port = {}\n\
+             web_stomp.ws_opts.idle_timeout = 3600000\n",
             web_stomp.ip(),
             web_stomp.port()
         );

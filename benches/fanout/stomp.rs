@@ -14,22 +14,78 @@ const CONNECT: &[u8] = b"CONNECT\naccept-version:1.2\nhost:/\nheart-beat:0,0\n\n
 /// The receipt that a subscriber asks for.
 const SUBSCRIBED: &str = "subscribed";
 
-/// Connects on a WebSocket that is open.
-pub fn connect(stream: &mut TcpStream) -> io::Result<()> {
-    ask(stream, CONNECT, |answer| {
-        answer.command == b"CONNECTED" && answer.header("version") == Some(b"1.2")
-    })
+/// What a client asks once its WebSocket is open: one after the other, each answered before the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// CONNECT, answered with CONNECTED.
+    Connect,
+    /// SUBSCRIBE, answered with its receipt.
+    Subscribe,
 }
 
-/// Connects and subscribes; returns when the server has confirmed it.
-pub fn subscribe(stream: &mut TcpStream) -> io::Result<()> {
-    connect(stream)?;
-    let subscribe = format!(
-        "SUBSCRIBE\nid:{SUBSCRIPTION}\ndestination:{DESTINATION}\nack:auto\nreceipt:{SUBSCRIBED}\n\n\0"
-    );
-    ask(stream, subscribe.as_bytes(), |answer| {
-        answer.command == b"RECEIPT" && answer.header("receipt-id") == Some(SUBSCRIBED.as_bytes())
-    })
+impl Step {
+    /// What a subscriber asks after it.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Connect => Some(Self::Subscribe),
+            Self::Subscribe => None,
+        }
+    }
+
+    /// Asks without waiting for the answer.
+    pub fn ask(self, stream: &mut TcpStream) -> io::Result<()> {
+        let subscribe = format!(
+            "SUBSCRIBE\nid:{SUBSCRIPTION}\ndestination:{DESTINATION}\nack:auto\nreceipt:{SUBSCRIBED}\n\n\0"
+        );
+        let mut out = Vec::new();
+        push_masked(
+            &mut out,
+            match self {
+                Self::Connect => CONNECT,
+                Self::Subscribe => subscribe.as_bytes(),
+            },
+        );
+        stream.write_all(&out)
+    }
+
+    /// Waits for the answer, which must be right and the only thing that comes.
+    pub fn finish(self, stream: &mut TcpStream) -> io::Result<()> {
+        let wanted = format!("the answer to {self:?}");
+        let mut reader = FrameReader::default();
+        let mut answers: Vec<Vec<u8>> = Vec::new();
+        let mut chunk = [0; 1024];
+        while answers.is_empty() {
+            let count = stream.read(&mut chunk)?;
+            if count == 0 {
+                let message = format!("the connection was closed instead of {wanted}");
+                return Err(io::Error::other(message));
+            }
+            let read = reader.read(&chunk[..count], |frame| match frame {
+                WsFrame::Message(message) if messages::is_heart_beat(message) => {}
+                WsFrame::Message(other) | WsFrame::Close(other) => answers.push(other.to_vec()),
+                WsFrame::Compressed(_) | WsFrame::Ping(_) | WsFrame::Pong => {}
+            });
+            read.map_err(io::Error::other)?;
+        }
+        match &answers[..] {
+            [answer] if Frame::parse(answer).is_some_and(|answer| self.is_answer(&answer)) => {
+                Ok(())
+            }
+            answers => Err(unexpected_instead(&wanted, &answers.concat())),
+        }
+    }
+
+    fn is_answer(self, answer: &Frame<'_>) -> bool {
+        match self {
+            Self::Connect => {
+                answer.command == b"CONNECTED" && answer.header("version") == Some(b"1.2")
+            }
+            Self::Subscribe => {
+                answer.command == b"RECEIPT"
+                    && answer.header("receipt-id") == Some(SUBSCRIBED.as_bytes())
+            }
+        }
+    }
 }
 
 /// Appends the WebSocket frame of a SEND that asks for the receipt of that number.
@@ -82,41 +138,6 @@ fn is_receipt(message: &[u8], number: u64) -> bool {
         frame.command == b"RECEIPT"
             && frame.header("receipt-id") == Some(number.to_string().as_bytes())
     })
-}
-
-/// Sends a frame and waits for its answer, which must be right and the only thing that comes.
-fn ask(
-    stream: &mut TcpStream,
-    frame: &[u8],
-    is_right: impl Fn(&Frame<'_>) -> bool,
-) -> io::Result<()> {
-    let mut out = Vec::new();
-    push_masked(&mut out, frame);
-    stream.write_all(&out)?;
-    let command =
-        String::from_utf8_lossy(frame.split(|&byte| byte == b'\n').next().unwrap_or(frame));
-    let wanted = format!("the answer to {command}");
-    let mut reader = FrameReader::default();
-    let mut answers: Vec<Vec<u8>> = Vec::new();
-    let mut chunk = [0; 1024];
-    while answers.is_empty() {
-        let count = stream.read(&mut chunk)?;
-        if count == 0 {
-            return Err(io::Error::other(format!(
-                "the connection was closed instead of {wanted}"
-            )));
-        }
-        let read = reader.read(&chunk[..count], |frame| match frame {
-            WsFrame::Message(message) if messages::is_heart_beat(message) => {}
-            WsFrame::Message(message) | WsFrame::Close(message) => answers.push(message.to_vec()),
-            WsFrame::Compressed(_) | WsFrame::Ping(_) | WsFrame::Pong => {}
-        });
-        read.map_err(io::Error::other)?;
-    }
-    match &answers[..] {
-        [answer] if Frame::parse(answer).is_some_and(|answer| is_right(&answer)) => Ok(()),
-        answers => Err(unexpected_instead(&wanted, &answers.concat())),
-    }
 }
 
 fn unexpected_instead(wanted: &str, message: &[u8]) -> io::Error {
