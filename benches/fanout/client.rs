@@ -84,7 +84,7 @@ struct Opening {
 /// What happened while messages were published.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
-    /// From the first publication to the last delivery.
+    /// From the first publication to the last delivery, or to its receipt where that is later.
     pub wall: Duration,
     /// The part of it in which the client found nothing to read.
     pub client_idle: Duration,
@@ -234,7 +234,7 @@ impl Client {
             Waiting::Sleep => EpollTimeout::from(SLEEP_MS),
         };
         let mut now = started;
-        let mut last_delivery = started;
+        let mut last_heard = started;
         let mut client_idle = Duration::ZERO;
         let mut stalled = false;
         loop {
@@ -246,13 +246,14 @@ impl Client {
             if let Some(publisher) = &mut self.publisher {
                 publisher.flush()?;
             }
-            let without_receipt = (self.publisher.as_ref()).map_or(0, Publisher::without_receipt);
+            let publisher = self.publisher.as_ref();
+            let without_receipt = publisher.map_or(0, Publisher::without_receipt);
             if self.ledger.outstanding() == 0 && without_receipt == 0 {
                 break;
             }
             let before_wait = Instant::now();
             let ready = self.epoll.wait(&mut events, timeout)?;
-            let delivered = self.ledger.delivered();
+            let heard = self.heard();
             if self.waiting == Waiting::Sleep {
                 now = Instant::now();
                 client_idle += now - before_wait;
@@ -265,9 +266,9 @@ impl Client {
             if self.waiting == Waiting::Spin && ready == 0 {
                 client_idle += now - before_wait;
             }
-            if self.ledger.delivered() > delivered {
-                last_delivery = now;
-            } else if now - last_delivery > STALL {
+            if self.heard() > heard {
+                last_heard = now;
+            } else if now - last_heard > STALL {
                 if self.ledger.outstanding() == 0 {
                     return Err(io::Error::other(format!(
                         "{without_receipt} publications have had no receipt"
@@ -278,13 +279,19 @@ impl Client {
             }
         }
         Ok(Phase {
-            wall: last_delivery - started,
+            wall: last_heard - started,
             client_idle,
             published: self.ledger.published() - published_before,
             delivered: self.ledger.delivered() - delivered_before,
             received_bytes: self.received_bytes - received_before,
             stalled,
         })
+    }
+
+    /// Deliveries and receipts so far.
+    fn heard(&self) -> u64 {
+        let receipts = self.publisher.as_ref().map_or(0, Publisher::receipts);
+        self.ledger.delivered() + receipts
     }
 
     fn publish_up_to_window(&mut self) -> io::Result<()> {

@@ -57,10 +57,17 @@ impl Publisher {
         self.published += 1;
     }
 
+    /// Receipts so far, none where it asks for none.
+    pub fn receipts(&self) -> u64 {
+        self.receipts.as_ref().map_or(0, Receipts::count)
+    }
+
     /// Publications whose receipt has not come.
     pub fn without_receipt(&self) -> u64 {
-        let receipts = self.receipts.as_ref();
-        receipts.map_or(0, |receipts| self.published - receipts.count())
+        match self.receipts {
+            Some(_) => self.published - self.receipts(),
+            None => 0,
+        }
     }
 
     /// Writes what the socket takes now.

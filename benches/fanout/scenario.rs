@@ -197,7 +197,7 @@ pub struct FanOut {
     pub deliveries: u64,
     /// Bytes that a subscriber received for a delivery, its frame's header included.
     pub wire_bytes_per_delivery: f64,
-    /// First publication to last delivery, seconds.
+    /// First publication to last delivery, or its receipt where that is later, seconds.
     pub wall_s: f64,
     /// The server's share of its core.
     pub server_busy: f64,
