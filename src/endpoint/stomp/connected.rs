@@ -239,7 +239,7 @@ impl Connected {
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         let id = match self.version {
-            Version::V1_0 => frame.header("id"),
+            Version::V1_0 => id_if_any(frame),
             Version::V1_1 | Version::V1_2 => Some(required(frame, "id")?),
         };
         let text = required(frame, "destination")?;
@@ -286,10 +286,12 @@ impl Connected {
         frame: &Frame<'_>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
-        let name = match (self.version, frame.header("id")) {
-            (_, Some(id)) => id,
-            (Version::V1_0, None) => required(frame, "destination")?,
-            (Version::V1_1 | Version::V1_2, None) => required(frame, "id")?,
+        let name = match self.version {
+            Version::V1_0 => match id_if_any(frame) {
+                Some(id) => id,
+                None => required(frame, "destination")?,
+            },
+            Version::V1_1 | Version::V1_2 => required(frame, "id")?,
         };
         let Some(at) = self.subscriptions.iter().position(|s| s.name() == name) else {
             return Err(ErrorReply::new(
@@ -437,6 +439,12 @@ pub(super) fn required<'f>(frame: &'f Frame<'_>, header: &str) -> Result<&'f str
     frame
         .header(header)
         .ok_or_else(|| ErrorReply::missing(frame.command, header))
+}
+
+/// The id of a subscription in 1.0, which needs none. An empty one is none: its MESSAGE frames are the
+/// same.
+fn id_if_any<'f>(frame: &'f Frame<'_>) -> Option<&'f str> {
+    frame.header("id").filter(|id| !id.is_empty())
 }
 
 /// The window that a subscription asks for.
