@@ -1,0 +1,117 @@
+//! One scripted STOMP conversation, `tests/stomp/conversation.txt`, with this server and with RabbitMQ.
+//!
+//! Every situation is played on the real server, whose answers must be those of `tests/stomp/pushring.txt`. What was heard
+//! is left in `target/tmp/stomp-pushring.txt`: where an answer has changed for the better, copy that file over the record.
+//! `tests/stomp/record-rabbitmq` recorded `tests/stomp/rabbitmq.txt` with the same test.
+//!
+//! | variable | meaning |
+//! | --- | --- |
+//! | `STOMP_SERVER` | play on the server at this `ws://` address instead, which is compared with |
+//! | `STOMP_RECORD` | this record |
+
+#![forbid(unsafe_code)]
+
+mod support;
+
+#[path = "stomp/conversation/driver.rs"]
+mod driver;
+#[path = "stomp/conversation/record.rs"]
+mod record;
+#[path = "stomp/conversation/script.rs"]
+mod script;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use driver::{Stage, play};
+use script::Situation;
+use support::server::{Options, Server};
+
+#[test]
+fn the_server_answers_every_situation_as_recorded() {
+    let (stage, _server, record_path) = stage();
+    let expected = std::fs::read_to_string(&record_path).unwrap_or_default();
+    let heard = play_all(&stage, &expected);
+    let heard_path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "stomp-{}",
+        record_path.file_name().unwrap().to_str().unwrap()
+    ));
+    std::fs::write(&heard_path, &heard).unwrap();
+    let differing = differing_lines(&expected, &heard);
+    assert!(
+        differing.is_empty(),
+        "{} differs from {}:\n{differing}",
+        heard_path.display(),
+        record_path.display(),
+    );
+}
+
+/// The server that the situations are played on, and the record that it is held to.
+fn stage() -> (Stage, Option<Server>, PathBuf) {
+    let run = format!("{:x}", std::process::id());
+    if let Ok(url) = std::env::var("STOMP_SERVER") {
+        let (address, path) = url
+            .strip_prefix("ws://")
+            .and_then(|rest| rest.split_once('/'))
+            .unwrap_or_else(|| panic!("STOMP_SERVER is not like ws://127.0.0.1:15674/ws: {url}"));
+        let stage = Stage {
+            address: address.parse().unwrap(),
+            path: format!("/{path}"),
+            run,
+        };
+        let record = std::env::var("STOMP_RECORD").expect("STOMP_RECORD goes with STOMP_SERVER");
+        return (stage, None, record.into());
+    }
+    let server = Server::start(Options::default());
+    let stage = Stage {
+        address: server.addresses.public,
+        path: "/stomp".to_owned(),
+        run,
+    };
+    (stage, Some(server), data_file("pushring.txt"))
+}
+
+fn play_all(stage: &Stage, expected: &str) -> String {
+    let expected = record::situations(expected);
+    let mut heard = String::new();
+    for (number, situation) in (1..).zip(&situations()) {
+        let recorded = expected.iter().find(|(name, _)| *name == situation.name);
+        let recorded = recorded.map_or(&[][..], |(_, lines)| lines);
+        let lines = play(stage, number, situation, recorded);
+        writeln!(heard, "== {}\n{}\n", situation.name, lines.join("\n")).unwrap();
+    }
+    heard
+}
+
+fn situations() -> Vec<Situation> {
+    let text = std::fs::read_to_string(data_file("conversation.txt")).unwrap();
+    script::parse(&text).unwrap_or_else(|error| panic!("tests/stomp/conversation.txt, {error}"))
+}
+
+fn data_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/stomp")
+        .join(name)
+}
+
+/// The situations whose lines are not the same, with the first line that differs.
+fn differing_lines(expected: &str, heard: &str) -> String {
+    let (expected, heard) = (record::situations(expected), record::situations(heard));
+    let mut report = String::new();
+    for (name, lines) in &heard {
+        let recorded = expected.iter().find(|(of, _)| of == name);
+        let recorded = recorded.map_or(&[][..], |(_, lines)| lines);
+        let at = (0..lines.len().max(recorded.len())).find(|&at| lines.get(at) != recorded.get(at));
+        if let Some(at) = at {
+            let line = |lines: &[&str]| lines.get(at).map_or("no more", |line| *line).to_owned();
+            let (was, is) = (line(recorded), line(lines));
+            writeln!(report, "{name}\n  recorded: {was}\n  heard:    {is}").unwrap();
+        }
+    }
+    for (name, _) in &expected {
+        if !heard.iter().any(|(of, _)| of == name) {
+            writeln!(report, "{name}\n  is recorded, but not in the conversation").unwrap();
+        }
+    }
+    report
+}
