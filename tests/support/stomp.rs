@@ -1,5 +1,6 @@
 //! STOMP by hand: frames as the test writes them, byte for byte, and what the server says to them.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -59,6 +60,8 @@ pub enum Heard {
 pub struct Stomp {
     writer: TcpStream,
     heard: Receiver<Heard>,
+    /// What a test has passed over so far.
+    kept: VecDeque<Heard>,
 }
 
 impl Stomp {
@@ -81,7 +84,11 @@ impl Stomp {
         writer.set_read_timeout(None).unwrap();
         let (tell, heard) = mpsc::channel();
         thread::spawn(move || listen(socket, &tell));
-        Self { writer, heard }
+        Self {
+            writer,
+            heard,
+            kept: VecDeque::new(),
+        }
     }
 
     /// Opens a WebSocket at `/stomp` and connects in that version.
@@ -131,6 +138,9 @@ impl Stomp {
 
     /// What is said next, within that time.
     pub fn hear_within(&mut self, at_most: Duration) -> Option<Heard> {
+        if let Some(kept) = self.kept.pop_front() {
+            return Some(kept);
+        }
         match self.heard.recv_timeout(at_most) {
             Ok(heard) => Some(heard),
             Err(RecvTimeoutError::Timeout) => None,
@@ -215,6 +225,30 @@ impl Stomp {
             "SEND\ndestination:{destination}\nreceipt:sent\n\n{body}"
         ));
         self.receipt("sent");
+    }
+
+    /// Sends a message whose receipt may come before or behind what else comes: the frames that came before it are kept
+    /// for later.
+    pub fn publish_among(&mut self, destination: &str, body: &str) {
+        self.send(&format!(
+            "SEND\ndestination:{destination}\nreceipt:sent among\n\n{body}"
+        ));
+        self.receipt_among("sent among");
+    }
+
+    /// Waits for the RECEIPT of that id; what comes before it is kept for later.
+    pub fn receipt_among(&mut self, id: &str) {
+        let mut before = VecDeque::new();
+        loop {
+            let frame = self.frame();
+            if frame.header("receipt-id") == Some(id) {
+                assert_eq!(frame.command, "RECEIPT", "{frame:?}");
+                break;
+            }
+            before.push_back(Heard::Frame(frame));
+        }
+        before.append(&mut self.kept);
+        self.kept = before;
     }
 
     /// Asserts that the connection is well and has been told nothing: an ABORT of a transaction just begun is answered
