@@ -27,6 +27,9 @@ use driver::{Stage, play};
 use script::Situation;
 use support::server::{Options, Server};
 
+/// Heart-beats as often as RabbitMQ has them at the most.
+const BEATS: &str = "[stomp]\nbeat_send_ms = 1000\nbeat_receive_ms = 1000\n";
+
 #[test]
 fn the_server_answers_every_situation_as_recorded() {
     let (stage, _server, record_path) = stage();
@@ -62,7 +65,7 @@ fn stage() -> (Stage, Option<Server>, PathBuf) {
         let record = std::env::var("STOMP_RECORD").expect("STOMP_RECORD goes with STOMP_SERVER");
         return (stage, None, record.into());
     }
-    let server = Server::start(Options::default());
+    let server = Server::start(Options::with_config(BEATS));
     let stage = Stage {
         address: server.addresses.public,
         path: "/stomp".to_owned(),

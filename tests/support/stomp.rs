@@ -31,6 +31,26 @@ impl Frame {
         values.next().map(|(_, value)| value.as_str())
     }
 
+    /// A header that must be there, with its escapes translated.
+    pub fn unescaped(&self, name: &str) -> String {
+        let mut text = String::new();
+        let mut rest = self.must(name).chars();
+        while let Some(character) = rest.next() {
+            if character != '\\' {
+                text.push(character);
+                continue;
+            }
+            text.push(match rest.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('c') => ':',
+                Some('\\') => '\\',
+                other => panic!("an undefined escape, {other:?}: {self:?}"),
+            });
+        }
+        text
+    }
+
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

@@ -232,8 +232,8 @@ fn the_message_id_of_a_topic_is_the_publications_position() {
         .map(|_| server.http().publish("news", "hello"))
         .collect();
     let ids: Vec<Frame> = offsets.iter().map(|_| stomp.message()).collect();
-    let epoch = ids[0].must("message-id").split_once(':').unwrap().0;
+    let epoch = ids[0].must("message-id").split_once('-').unwrap().0;
     for (offset, message) in offsets.iter().zip(&ids) {
-        assert_eq!(message.must("message-id"), format!("{epoch}:{offset}"));
+        assert_eq!(message.must("message-id"), format!("{epoch}-{offset}"));
     }
 }

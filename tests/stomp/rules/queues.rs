@@ -138,7 +138,7 @@ fn a_message_that_is_given_back_too_often_is_discarded_and_counted() {
     consumer.publish_among("/queue/a", "next");
     assert_eq!(consumer.message().text(), "next");
     let metrics = Metrics::get(&mut server.http());
-    assert_eq!(metrics.sum("queue_messages_discarded"), 1);
+    assert_eq!(metrics.sum("queue_messages_discarded_total"), 1);
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn a_full_queue_refuses_with_an_error_and_1013_and_keeps_what_it_has() {
 
 #[test]
 fn too_many_queues_are_an_error_and_1013() {
-    let server = server_with("[server]\nshards = 1\n[queues]\nqueues_max = 2\n");
+    let server = server_with("[queues]\nqueues_max = 2\n");
     let mut sender = client(&server);
-    // Two on each shard, wherever their owners are.
+    // Two fit on each of two shards.
     let refused = (0..5).find_map(|number| {
         sender.send(&format!(
             "SEND\ndestination:/queue/q{number}\nreceipt:{number}\n\nhello"
@@ -180,7 +180,7 @@ fn too_many_queues_are_an_error_and_1013() {
         (frame.command == "ERROR").then_some((frame, number))
     });
     let (error, number) = refused.expect("a queue beyond the bound");
-    assert_error(&error, &["queues", "2"], Some(&number.to_string()));
+    assert_error(&error, &["queues.queues_max"], Some(&number.to_string()));
     assert_eq!(sender.close_code(), 1013);
 }
 

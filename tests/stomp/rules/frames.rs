@@ -42,24 +42,20 @@ fn a_frame_is_understood_wherever_messages_cut_it() {
 #[test]
 fn lines_end_with_lf_or_cr_lf() {
     let server = server();
-    let mut stomp = Stomp::open(server.addresses.public, "/stomp", PROTOCOLS).0;
-    stomp.send("CONNECT\r\naccept-version:1.2\r\nhost:/\r\n\r\n");
-    assert_eq!(stomp.frame().must("version"), "1.2");
-    stomp.send("SUBSCRIBE\r\nid:0\r\ndestination:/topic/a\nreceipt:s\r\n\n");
-    stomp.receipt("s");
-    stomp.send("SEND\ndestination:/topic/a\r\ncolour:blue\n\r\n\r\nhello\r\n");
-    let message = stomp.message();
-    assert_eq!(message.must("colour"), "blue");
-    assert_eq!(message.text(), "\r\nhello\r\n");
-}
-
-#[test]
-fn a_carriage_return_belongs_to_the_line_in_1_1() {
-    let server = server();
-    let mut stomp = Stomp::connect(server.addresses.public, "1.1");
-    stomp.subscribe("0", "/topic/a", "");
-    stomp.send("SEND\ndestination:/topic/a\ncolour:blue\r\n\nhello");
-    assert_eq!(stomp.message().must("colour"), "blue\r");
+    // 1.0 and 1.1 do not know the latter; nobody means the carriage return to be a part of the value, though.
+    for version in ["1.0", "1.1", "1.2"] {
+        let mut stomp = Stomp::open(server.addresses.public, "/stomp", PROTOCOLS).0;
+        stomp.send(&format!(
+            "CONNECT\r\naccept-version:{version}\r\nhost:/\r\n\r\n"
+        ));
+        assert_eq!(stomp.frame().must("version"), version);
+        stomp.send("SUBSCRIBE\r\nid:0\r\ndestination:/topic/a\nreceipt:s\r\n\n");
+        stomp.receipt("s");
+        stomp.send("SEND\ndestination:/topic/a\r\ncolour:blue\n\r\n\r\nhello\r\n");
+        let message = stomp.message();
+        assert_eq!(message.must("colour"), "blue");
+        assert_eq!(message.text(), "\r\nhello\r\n");
+    }
 }
 
 #[test]

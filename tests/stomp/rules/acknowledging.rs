@@ -347,7 +347,7 @@ fn a_subscriber_that_acknowledges_too_slowly_is_told_and_closed() {
     for _ in 0..10 {
         assert_eq!(other.message().body.len(), 10_000);
     }
-    Metrics::wait(&mut server.http(), "a slow consumer's close", |metrics| {
-        metrics.sum_where("closes", r#"reason="slow_consumer""#) == 1
+    Metrics::wait(&mut server.http(), "a close for a full window", |metrics| {
+        metrics.sum_where("closes_total", r#"reason="window""#) == 1
     });
 }

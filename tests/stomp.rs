@@ -5,19 +5,29 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../support/mod.rs"]
 mod support;
 
+#[path = "stomp/rules/acknowledging.rs"]
 mod acknowledging;
+#[path = "stomp/rules/connecting.rs"]
 mod connecting;
+#[path = "stomp/rules/frames.rs"]
 mod frames;
+#[path = "stomp/rules/heartbeats.rs"]
 mod heartbeats;
+#[path = "stomp/rules/limits.rs"]
 mod limits;
+#[path = "stomp/rules/malformed.rs"]
 mod malformed;
+#[path = "stomp/rules/queues.rs"]
 mod queues;
+#[path = "stomp/rules/sending.rs"]
 mod sending;
+#[path = "stomp/rules/subscribing.rs"]
 mod subscribing;
+#[path = "stomp/rules/transactions.rs"]
 mod transactions;
+#[path = "stomp/rules/users.rs"]
 mod users;
 
 use support::server::{Options, Server};
@@ -43,7 +53,7 @@ fn client(server: &Server) -> Stomp {
 /// the receipt of the frame that it is about, if that asked for one.
 fn assert_error(error: &Frame, says: &[&str], receipt: Option<&str>) {
     assert_eq!(error.command, "ERROR", "{error:?}");
-    let message = error.must("message");
+    let message = error.unescaped("message");
     for part in says {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
