@@ -13,6 +13,8 @@
 
 mod support;
 
+#[path = "stomp/conversation/difference.rs"]
+mod difference;
 #[path = "stomp/conversation/driver.rs"]
 mod driver;
 #[path = "stomp/conversation/record.rs"]
@@ -23,6 +25,7 @@ mod script;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use difference::{RULES, Rule};
 use driver::{Stage, play};
 use script::Situation;
 use support::server::{Options, Server};
@@ -47,6 +50,100 @@ fn the_server_answers_every_situation_as_recorded() {
         heard_path.display(),
         record_path.display(),
     );
+}
+
+#[test]
+fn every_difference_to_rabbitmq_is_explained_in_one_row_and_nothing_else_is() {
+    let table = text("differences.md");
+    let named: Vec<String> = difference::rows(&table, "## One by one")
+        .into_iter()
+        .flat_map(|row| row.situations)
+        .collect();
+    let mut faults = String::new();
+    for (name, difference) in differing_situations(&RULES) {
+        match named.iter().filter(|of| **of == name).count() {
+            0 => writeln!(faults, "no row names `{name}`:\n{difference}").unwrap(),
+            1 => {}
+            count => writeln!(faults, "{count} rows name `{name}`").unwrap(),
+        }
+    }
+    let differing = differing_situations(&RULES);
+    for name in &named {
+        if !differing.iter().any(|(of, _)| of == name) {
+            writeln!(
+                faults,
+                "a row names `{name}`, where the answers do not differ"
+            )
+            .unwrap();
+        }
+    }
+    assert!(faults.is_empty(), "tests/stomp/differences.md:\n{faults}");
+}
+
+#[test]
+fn every_difference_that_is_met_everywhere_is_named_and_met() {
+    let table = text("differences.md");
+    let named: Vec<String> = difference::rows(&table, "## Everywhere")
+        .into_iter()
+        .map(|row| row.cells[0].clone())
+        .collect();
+    let rules: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    assert_eq!(named, rules);
+    let all = differing_situations(&RULES).len();
+    for rule in &RULES {
+        let without = RULES.iter().filter(|other| other.name != rule.name);
+        let differing = differing_situations(without).len();
+        assert!(differing > all, "{} hides nothing", rule.name);
+    }
+}
+
+#[test]
+fn the_table_of_differences_says_all_there_is_to_say() {
+    let table = text("differences.md");
+    for heading in ["## Everywhere", "## One by one"] {
+        let rows = difference::rows(&table, heading);
+        assert!(!rows.is_empty(), "{heading}");
+        for row in rows {
+            assert_eq!(row.cells.len(), 5, "{:?}", row.cells);
+            assert!(
+                row.cells.iter().all(|cell| !cell.is_empty()),
+                "{:?}",
+                row.cells
+            );
+        }
+    }
+}
+
+/// The situations in which the two servers still differ under these rules, and how.
+fn differing_situations<'a>(
+    rules: impl IntoIterator<Item = &'a Rule> + Clone,
+) -> Vec<(String, String)> {
+    let (theirs, ours) = (text("rabbitmq.txt"), text("pushring.txt"));
+    let (theirs, ours) = (record::situations(&theirs), record::situations(&ours));
+    let names = |of: &[(&str, _)]| of.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (names_theirs, names_ours): (Vec<String>, Vec<String>) = (names(&theirs), names(&ours));
+    assert_eq!(
+        names_theirs, names_ours,
+        "the records are of the same conversation"
+    );
+    let mut differing = Vec::new();
+    for ((name, theirs), (_, ours)) in theirs.iter().zip(&ours) {
+        let theirs = difference::reduced(theirs, rules.clone());
+        let ours = difference::reduced(ours, rules.clone());
+        if theirs != ours {
+            let only = |lines: &[String], other: &[String]| {
+                let lines = lines.iter().filter(|line| !other.contains(line));
+                lines.fold(String::new(), |all, line| all + "    " + line + "\n")
+            };
+            let difference = format!(
+                "  RabbitMQ:\n{}  pushring:\n{}",
+                only(&theirs, &ours),
+                only(&ours, &theirs)
+            );
+            differing.push(((*name).to_owned(), difference));
+        }
+    }
+    differing
 }
 
 /// The server that the situations are played on, and the record that it is held to.
@@ -87,8 +184,13 @@ fn play_all(stage: &Stage, expected: &str) -> String {
 }
 
 fn situations() -> Vec<Situation> {
-    let text = std::fs::read_to_string(data_file("conversation.txt")).unwrap();
-    script::parse(&text).unwrap_or_else(|error| panic!("tests/stomp/conversation.txt, {error}"))
+    script::parse(&text("conversation.txt"))
+        .unwrap_or_else(|error| panic!("tests/stomp/conversation.txt, {error}"))
+}
+
+fn text(name: &str) -> String {
+    let path = data_file(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn data_file(name: &str) -> PathBuf {

@@ -97,15 +97,6 @@ fn connected_has_a_version_a_session_and_a_server_but_no_body() {
 }
 
 #[test]
-fn without_heart_beat_there_are_none() {
-    let server = server();
-    for lines in ["", "heart-beat:0,0\n"] {
-        let mut stomp = Stomp::connect_with(server.addresses.public, "1.2", lines).0;
-        stomp.assert_undisturbed();
-    }
-}
-
-#[test]
 fn connect_has_no_escapes() {
     let server = server();
     let lines = "login:DOMAIN\\tom\nwhat:ever\\\n";

@@ -34,6 +34,25 @@ fn user_headers_are_passed_through() {
 }
 
 #[test]
+fn a_content_type_is_the_senders_or_a_mime_type_of_the_servers() {
+    let server = server();
+    let mut stomp = client(&server);
+    stomp.subscribe("0", "/topic/a", "");
+    for sent in [Some("application/json;charset=utf-8"), None] {
+        let line = sent.map_or(String::new(), |sent| format!("content-type:{sent}\n"));
+        stomp.send(&format!("SEND\ndestination:/topic/a\n{line}\n[1,2]"));
+        assert_eq!(stomp.message().header("content-type"), sent);
+    }
+    server.http().publish("a", "text from elsewhere");
+    let said = stomp.message();
+    let said = said.header("content-type").unwrap_or("none/said");
+    let (kind, rest) = said.split_once('/').unwrap();
+    assert!(!kind.is_empty() && !rest.is_empty(), "{said}");
+    stomp.send("HELLO\n\n");
+    assert_eq!(stomp.error().0.header("content-type"), Some("text/plain"));
+}
+
+#[test]
 fn user_headers_never_stand_in_for_those_of_the_server() {
     let server = server();
     let mut stomp = client(&server);
