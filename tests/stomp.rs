@@ -36,6 +36,9 @@ use support::stomp::{Frame, Stomp};
 /// The version that most tests speak.
 const LATEST: &str = "1.2";
 
+/// A way for a client to go.
+type Going = fn(&mut Stomp);
+
 fn server() -> Server {
     Server::start(Options::default())
 }

@@ -43,9 +43,9 @@ pub fn reduced<'a>(lines: &[&str], rules: impl IntoIterator<Item = &'a Rule>) ->
         .fold(lines, |lines, rule| (rule.apply)(lines))
 }
 
-/// The `server` and `heart-beat` headers of CONNECTED.
+/// What the server says of itself and of the client in CONNECTED.
 fn without_introductions(lines: Vec<String>) -> Vec<String> {
-    without_headers(lines, "CONNECTED", &["server", "heart-beat"])
+    without_headers(lines, "CONNECTED", &["server", "heart-beat", "user-name"])
 }
 
 /// All of an ERROR but that it is one.

@@ -2,7 +2,7 @@
 
 use crate::support::metrics::Metrics;
 use crate::support::stomp::{Frame, Stomp};
-use crate::{assert_error, client, server, server_with};
+use crate::{Going, assert_error, client, server, server_with};
 
 fn texts(stomp: &mut Stomp, count: usize) -> Vec<String> {
     (0..count)
@@ -52,7 +52,7 @@ fn every_message_goes_to_one_of_several_consumers_and_none_goes_without() {
 #[test]
 fn what_a_consumer_had_comes_to_another_however_it_goes() {
     let server = server();
-    let goings: [(&str, fn(&mut Stomp)); 5] = [
+    let goings: [(&str, Going); 5] = [
         ("it is gone", Stomp::drop_connection),
         ("a close", Stomp::close),
         ("DISCONNECT", |stomp| stomp.send("DISCONNECT\n\n")),

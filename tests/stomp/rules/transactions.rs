@@ -1,7 +1,7 @@
 //! BEGIN, COMMIT and ABORT.
 
 use crate::support::stomp::Stomp;
-use crate::{assert_error, client, server, server_with};
+use crate::{Going, assert_error, client, server, server_with};
 
 #[test]
 fn what_is_sent_in_a_transaction_comes_at_its_commit_and_in_order() {
@@ -104,7 +104,7 @@ fn acks_and_nacks_of_a_transaction_count_at_its_commit() {
 #[test]
 fn a_transaction_that_is_open_at_the_end_of_its_connection_is_aborted() {
     let server = server();
-    let goings: [(&str, fn(&mut Stomp)); 4] = [
+    let goings: [(&str, Going); 4] = [
         ("it is gone", Stomp::drop_connection),
         ("a close", Stomp::close),
         ("DISCONNECT", |stomp| stomp.send("DISCONNECT\n\n")),
