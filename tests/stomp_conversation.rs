@@ -148,7 +148,7 @@ fn differing_situations<'a>(
 
 /// The server that the situations are played on, and the record that it is held to.
 fn stage() -> (Stage, Option<Server>, PathBuf) {
-    let run = format!("{:x}", std::process::id());
+    let run = std::process::id();
     if let Ok(url) = std::env::var("STOMP_SERVER") {
         let (address, path) = url
             .strip_prefix("ws://")

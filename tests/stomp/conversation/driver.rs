@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(150);
 pub struct Stage {
     pub address: SocketAddr,
     pub path: String,
-    pub run: String,
+    pub run: u32,
 }
 
 /// One connection.
@@ -34,7 +34,8 @@ struct Line {
 /// Plays one situation and returns its record, line by line. Where the steps are those of the `expected` record, it is
 /// waited for as many answers as that has, so that time plays no part; elsewhere for as many as the script awaits.
 pub fn play(stage: &Stage, number: usize, situation: &Situation, expected: &[&str]) -> Vec<String> {
-    let unique = format!("t{}-{number}", stage.run);
+    // Always as long, for some answers count or cut.
+    let unique = format!("t{:08x}-{number:03}", stage.run);
     let mut player = Player {
         stage,
         names: Names::new(unique.clone()),

@@ -1,5 +1,6 @@
 //! A server's answers as a text that can be read and compared: what differs from run to run has a name in its place.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::support::stomp::{Frame, Heard};
@@ -93,10 +94,12 @@ impl Names {
     /// The text with names in place of values.
     fn replaced(&self, text: &str) -> String {
         let mut text = text.replace(&self.unique, "$");
-        for ((_, value), name) in &self.named {
-            if value.len() >= TELLING {
-                text = text.replace(value, name);
-            }
+        let mut telling: Vec<_> = self.named.iter().collect();
+        telling.retain(|((_, value), _)| value.len() >= TELLING);
+        // A longer one may have a shorter one inside.
+        telling.sort_by_key(|((kind, value), _)| (Reverse(value.len()), *kind));
+        for ((_, value), name) in telling {
+            text = text.replace(value, name);
         }
         text
     }

@@ -159,6 +159,31 @@ fn a_content_length_with_no_nul_behind_the_body_is_an_error() {
 }
 
 #[test]
+fn a_body_where_there_may_be_none_is_an_error() {
+    let mut offender = Offender::new();
+    for (command, headers) in [
+        ("SUBSCRIBE", "id:0\ndestination:/topic/a\n"),
+        ("UNSUBSCRIBE", "id:0\n"),
+        ("ACK", "id:0-1-1\n"),
+        ("NACK", "id:0-1-1\n"),
+        ("BEGIN", "transaction:t\n"),
+        ("COMMIT", "transaction:t\n"),
+        ("ABORT", "transaction:t\n"),
+        ("DISCONNECT", ""),
+    ] {
+        for length in ["", "content-length:4\n"] {
+            let frame = format!("{command}\n{headers}receipt:7\n{length}\nbody\0");
+            offender.assert_refused("1.2", frame.as_bytes(), &[command, "body"], Some("7"));
+        }
+    }
+    for command in ["CONNECT", "STOMP"] {
+        let stomp = Stomp::open(offender.server.addresses.public, "/stomp", PROTOCOLS).0;
+        let frame = format!("{command}\naccept-version:1.2\nhost:/\n\nbody\0");
+        offender.assert_refused_on(stomp, frame.as_bytes(), &[command, "body"], None);
+    }
+}
+
+#[test]
 fn a_missing_header_is_an_error_that_names_it() {
     let mut offender = Offender::new();
     for (version, command, there, missing) in [
