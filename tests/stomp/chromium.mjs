@@ -1,16 +1,17 @@
 // Drives connections of `@stomp/stompjs` in a page of a headless Chromium as it is told: tests/stomp/client.rs lists
-// commands and events. Its arguments are the folder that has the library in its node_modules, and the one that has
-// playwright-core.
+// commands and events. Its arguments are the folder that has the library in its node_modules, the one that has
+// playwright-core, and the endpoint of a browser that browser.mjs has started.
 //
-// The page and its scripts are served to the browser from here; its WebSockets are its own.
+// The page and its scripts come from a server in here, of the same machine as the one that is tested: for others Chromium
+// asks its user.
 
-import { existsSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const [folder, playwrightFolder] = process.argv.slice(2)
-const origin = 'http://stomp.localhost'
+const [folder, playwrightFolder, endpoint] = process.argv.slice(2)
 
 const files = {
   '/stomp.js': `${folder}/node_modules/@stomp/stompjs/bundles/stomp.umd.js`,
@@ -38,15 +39,12 @@ const page = `<!doctype html>
 </script>`
 
 const chromium = createRequire(`${playwrightFolder}/`)('playwright-core').chromium
-const browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
+const browser = await chromium.connect(endpoint)
 const tab = await browser.newPage()
 tab.on('pageerror', (error) => console.error(error))
+tab.on('console', (message) => { if (message.type() === 'error') console.error(message.text()) })
 await tab.exposeFunction('tellAll', (lines) => process.stdout.write(lines + '\n'))
-await tab.route(`${origin}/**`, (route) => {
-  const path = files[new URL(route.request().url()).pathname]
-  return route.fulfill(path ? { path, contentType: 'text/javascript' } : { body: page, contentType: 'text/html' })
-})
-await tab.goto(origin)
+await tab.goto(await served())
 await tab.waitForFunction(() => window.commandAll)
 
 // Commands too go in batches, of what has come while the last was on its way.
@@ -73,12 +71,16 @@ commands.on('close', async () => {
   process.exit(0)
 })
 
-function beside(name) {
-  return fileURLToPath(new URL(name, import.meta.url))
+/** Serves page and scripts, and returns their origin. */
+async function served() {
+  const server = createServer(({ url }, answer) => {
+    answer.setHeader('content-type', `text/${files[url] ? 'javascript' : 'html'}; charset=utf-8`)
+    answer.end(files[url] ? readFileSync(files[url]) : page)
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${server.address().port}`
 }
 
-function chromiumPath() {
-  const path = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync)
-  if (!path) throw new Error('there is no /usr/bin/chromium: run tests/install-tools')
-  return path
+function beside(name) {
+  return fileURLToPath(new URL(name, import.meta.url))
 }

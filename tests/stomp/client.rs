@@ -19,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -483,7 +484,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         const ENDS_WITHIN: Duration = Duration::from_secs(5);
-        // Without commands it ends by itself, and Chromium with it.
+        // Without commands it ends by itself, and closes its page in the browser.
         self.commands = None;
         let until = Instant::now() + ENDS_WITHIN;
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until {
@@ -504,49 +505,67 @@ pub fn subprotocol(version: &str) -> String {
 fn program(kind: Kind) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scripts = root.join("tests/stomp");
-    let (node, browser) = (
-        root.join("target/tools/node"),
-        root.join("target/tools/browser"),
-    );
-    let mut command = match kind {
-        Kind::StompPy => Command::new(installed(root, "python/bin/python")),
-        _ => Command::new("node"),
+    let script = |name| {
+        let mut command = Command::new("node");
+        command.arg(scripts.join(name));
+        command
     };
     match kind {
         Kind::StompJs => {
-            installed(root, "node/node_modules/@stomp/stompjs/package.json");
+            let mut command = script("node.mjs");
+            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
+            command.arg("stompjs").arg(folder);
             command
-                .arg(scripts.join("node.mjs"))
-                .arg("stompjs")
-                .arg(node)
         }
         Kind::Webstomp => {
-            installed(root, "node/node_modules/webstomp-client/package.json");
+            let mut command = script("node.mjs");
+            let folder = installed(root, "node", "node_modules/webstomp-client");
+            command.arg("webstomp").arg(folder);
             command
-                .arg(scripts.join("node.mjs"))
-                .arg("webstomp")
-                .arg(node)
         }
         Kind::Chromium => {
-            installed(root, "browser/node_modules/playwright-core/package.json");
+            let mut command = script("chromium.mjs");
+            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
+            let playwright = installed(root, "browser", "node_modules/playwright-core");
+            let endpoint = browser(script("browser.mjs").arg(&playwright));
+            command.args([folder, playwright]).arg(endpoint);
             command
-                .arg(scripts.join("chromium.mjs"))
-                .arg(node)
-                .arg(browser)
         }
-        Kind::StompPy => command.arg("-u").arg(scripts.join("stomp_py.py")),
-    };
-    command
+        Kind::StompPy => {
+            let folder = installed(root, "python", "bin/python");
+            let mut command = Command::new(folder.join("bin/python"));
+            command.arg("-u").arg(scripts.join("stomp_py.py"));
+            command
+        }
+    }
 }
 
-fn installed(root: &Path, tool: &str) -> PathBuf {
-    let path = root.join("target/tools").join(tool);
+/// The endpoint of the one browser that all tests of this process share: to start one costs more than most tests.
+fn browser(script: &mut Command) -> &'static str {
+    static BROWSER: OnceLock<(String, ChildStdin)> = OnceLock::new();
+    let start = || {
+        let script = script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = script.spawn().expect("node starts");
+        let mut endpoint = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut endpoint).unwrap();
+        assert!(endpoint.starts_with("ws://"), "no browser: {endpoint:?}");
+        // It ends when this end of the pipe is closed, which is when this process ends.
+        (endpoint.trim_end().to_owned(), child.stdin.take().unwrap())
+    };
+    &BROWSER.get_or_init(start).0
+}
+
+/// The folder below target/tools of a tool that has such a file.
+fn installed(root: &Path, folder: &str, file: &str) -> PathBuf {
+    let folder = root.join("target/tools").join(folder);
+    let path = folder.join(file);
     assert!(
         path.exists(),
         "{} is not there: tests/run installs the clients that the tests drive (tests/install-tools does just that)",
         path.display()
     );
-    path
+    folder
 }
 
 fn headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Value {

@@ -6,6 +6,7 @@ classes. The transport is only listened in on: close codes and heart-beats pass 
 
 import json
 import os
+import socket
 import struct
 import sys
 import threading
@@ -159,7 +160,7 @@ class Connection(stomp.ConnectionListener):
         self.is_mute = True
 
     def cut(self):
-        self.stomp.transport.socket.shutdown()
+        self.stomp.transport.socket.sock.shutdown(socket.SHUT_RDWR)
 
     def tell_closed(self, code, reason):
         if not self.is_closed:
