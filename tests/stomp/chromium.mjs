@@ -25,14 +25,20 @@ const page = `<!doctype html>
   import { commander } from '/connections.mjs'
   import { Connection } from '/stompjs.mjs'
 
-  // Events go out in batches, for a call out of the page costs more than most of them.
-  let events = []
-  const tell = (event) => {
-    if (events.push(event) > 1) return
-    queueMicrotask(() => {
-      tellAll(events.map((event) => JSON.stringify(event)).join('\\n'))
-      events = []
-    })
+  // Events go out in batches, of what has come while the last was on its way: a call out of the page costs more than
+  // most of them.
+  let waiting = []
+  let isOnTheWay = false
+  const tell = async (event) => {
+    waiting.push(JSON.stringify(event))
+    if (isOnTheWay) return
+    isOnTheWay = true
+    while (waiting.length > 0) {
+      const batch = waiting
+      waiting = []
+      await tellAll(batch.join('\\n'))
+    }
+    isOnTheWay = false
   }
   const command = commander(Connection, StompJs, WebSocket, tell)
   window.commandAll = (commands) => commands.forEach(command)
@@ -47,7 +53,7 @@ await tab.exposeFunction('tellAll', (lines) => process.stdout.write(lines + '\n'
 await tab.goto(await served())
 await tab.waitForFunction(() => window.commandAll)
 
-// Commands too go in batches, of what has come while the last was on its way.
+// Commands go in batches too.
 let waiting = []
 let isOnTheWay = false
 async function pass() {
@@ -66,10 +72,7 @@ commands.on('line', (line) => {
   waiting.push(JSON.parse(line))
   pass()
 })
-commands.on('close', async () => {
-  await browser.close()
-  process.exit(0)
-})
+commands.on('close', () => process.exit(0))
 
 /** Serves page and scripts, and returns their origin. */
 async function served() {
