@@ -122,6 +122,60 @@ settings_table! {
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
     }
 
+    /// STOMP over WebSocket, at /stomp and /ws.
+    stomp: StompConfig {
+        /// The most header lines of one frame.
+        frame_headers_max: usize = 64, 8..=1_024 "header lines";
+
+        /// The longest command line and header lines of one frame together.
+        frame_head_bytes_max: usize = 8_192, 512..=65_536 "bytes";
+
+        /// How long a new connection may take to send CONNECT; then it is sent an ERROR and closed.
+        connect_ms: u32 = 10_000, 10..=600_000 "milliseconds";
+
+        /// The shortest interval at which the server sends heart-beats to clients that want some.
+        beat_send_ms: u32 = 10_000, 0..=3_600_000 "milliseconds", 0 = "never";
+
+        /// The shortest interval at which the server wants heart-beats of clients that can send some. A client that says
+        /// nothing for two and a half times what was agreed on is sent an ERROR and closed.
+        beat_receive_ms: u32 = 10_000, 0..=3_600_000 "milliseconds", 0 = "none are wanted";
+
+        /// Messages that an acknowledging subscription may have unacknowledged, where its header `prefetch-count` does
+        /// not say otherwise.
+        prefetch_count: u32 = 256, 1..=65_536 "messages a subscription";
+
+        /// Transactions that one connection may have begun at the same time.
+        transactions_max: usize = 16, 1..=1_024 "transactions a connection";
+
+        /// Frames in one transaction.
+        transaction_frames_max: usize = 1_024, 1..=65_536 "frames a transaction";
+
+        /// Bytes that all transactions of one connection may hold.
+        transaction_bytes_max: usize = 1_048_576, 1_024..=1_073_741_824 "bytes a connection";
+    }
+
+    /// Queues: STOMP's destinations /queue/{name}, of which each message goes to one consumer at a time. They are kept in
+    /// memory by the shard that owns them.
+    queues: QueuesConfig {
+        /// Queues of one shard that have messages or consumers.
+        queues_max: usize = 100_000, 1..=10_000_000 "queues a shard";
+
+        /// Messages in one queue, those that consumers have not settled included; one more is refused.
+        queue_messages_max: usize = 100_000, 1..=10_000_000 "messages a queue";
+
+        /// Bytes in one queue.
+        queue_bytes_max: usize = 67_108_864, 1_024..=17_179_869_184 "bytes a queue";
+
+        /// Bytes in all queues of one shard.
+        shard_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
+
+        /// Bytes that one consumer may have unsettled; one message always may.
+        window_bytes_max: usize = 1_048_576, 1_024..=1_073_741_824 "bytes a consumer";
+
+        /// How often one message is given to a consumer before it is discarded, for it may be what ends them.
+        deliveries_max: u32 = 16, 1..=1_000_000 "deliveries a message";
+    }
+
     /// When a connection that takes its messages too slowly is closed (code 1013): as soon as one of the two is passed.
     slow_consumer: SlowConsumer {
         /// Bytes that may wait for one connection. Should be no less than `limits.message_bytes_max`.

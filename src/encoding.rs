@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use bytes::BufMut;
+use std::sync::Arc;
 
-use crate::publication::Publication;
+use bytes::{BufMut, BytesMut};
+
+use crate::publication::{ID_BYTES_MAX, Publication};
 use crate::raw;
+use crate::stomp::Version;
+use crate::stomp::encode::{MessageHead, message_len, put_message};
 use crate::ws::deflate::{Compressors, WindowBits};
 
 /// How publications are put on the wire for one lane: whoever has an equal encoding receives the
@@ -24,6 +28,29 @@ pub struct Encoding {
 pub enum Form {
     /// The raw protocol over WebSocket: the payload and nothing else.
     Raw,
+    /// STOMP: a MESSAGE frame, which is the same for all subscriptions of the same id, destination
+    /// and version that acknowledge nothing.
+    Stomp(Arc<StompForm>),
+}
+
+/// What makes the MESSAGE frames of a STOMP subscription what they are.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct StompForm {
+    version: Version,
+    subscription: Box<str>,
+    destination: Box<str>,
+}
+
+impl Form {
+    /// The form of a STOMP subscription: its id, empty where it has none, and its destination as
+    /// MESSAGE frames name it.
+    pub fn stomp(version: Version, subscription: &str, destination: &str) -> Self {
+        Self::Stomp(Arc::new(StompForm {
+            version,
+            subscription: subscription.into(),
+            destination: destination.into(),
+        }))
+    }
 }
 
 impl Encoding {
@@ -34,9 +61,32 @@ impl Encoding {
         publication: &Publication,
         compressors: &mut Compressors,
     ) {
-        let (opcode, message) = match self.form {
-            Form::Raw => (raw::opcode(publication.kind), &publication.payload),
+        let opcode = raw::opcode(publication.kind);
+        match &self.form {
+            Form::Raw => compressors.put_frame(out, self.deflate, opcode, &publication.payload),
+            Form::Stomp(form) => {
+                let mut message = BytesMut::new();
+                form.put_message(&mut message, publication);
+                compressors.put_frame(out, self.deflate, opcode, &message);
+            }
+        }
+    }
+}
+
+impl StompForm {
+    fn put_message(&self, out: &mut BytesMut, publication: &Publication) {
+        let mut id = [0; ID_BYTES_MAX];
+        let head = MessageHead {
+            version: self.version,
+            subscription: &self.subscription,
+            message_id: publication.position.as_id(&mut id),
+            destination: &self.destination,
+            ack: None,
+            redelivered: false,
+            headers: &publication.headers,
+            default_content_type: None,
         };
-        compressors.put_frame(out, self.deflate, opcode, message);
+        out.reserve(message_len(&head, publication.payload.len()));
+        put_message(out, &head, &publication.payload);
     }
 }

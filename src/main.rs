@@ -26,6 +26,7 @@ fn serve(config: Config) -> ExitCode {
         .config(config)
         .internal(internal)
         .raw_protocol()
+        .stomp_protocol()
         .heed_signals()
         .start();
     match server {

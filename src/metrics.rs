@@ -64,6 +64,10 @@ counters! {
     subscriptions: Gauge "subscriptions" "Subscriptions of open connections.";
     lanes: Gauge "lanes" "Lanes: groups of subscribers that get the very same bytes.";
     channels: Gauge "channels" "Channels that the shard owns.";
+    queues: Gauge "queues" "Queues that the shard owns.";
+    queue_messages: Gauge "queue_messages" "Messages in queues that no consumer has.";
+    queue_unsettled: Gauge "queue_unsettled" "Messages of queues that a consumer has and has not settled.";
+    queue_bytes: Gauge "queue_bytes" "Bytes of all messages in queues.";
     backlog_bytes: Gauge "backlog_bytes" "Bytes that wait for slow connections.";
     backlogged: Gauge "backlogged_connections" "Connections that have bytes waiting.";
     mailbox_depth: Gauge "mailbox_depth" "Mail to other shards that their mailboxes had no room for yet.";
@@ -79,6 +83,7 @@ counters! {
     closed_silent: Counter "closes" {reason = "pong_timeout"} "No answer to a ping.";
     closed_rate: Counter "closes" {reason = "rate"} "Over the inbound rate.";
     closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions.";
+    closed_window: Counter "closes" {reason = "window"} "More waited for a subscription's acknowledgements than the backlog's bound.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
     accept_starved: Counter "accept_pauses" {reason = "files"} "No file descriptor was to be had.";
@@ -87,7 +92,10 @@ counters! {
     messages_in: Counter "messages_received" "Data messages received from clients.";
     bytes_in: Counter "bytes_received" "Bytes received from clients.";
     publications: Counter "publications" "Publications numbered by the shard as their channel's owner.";
-    publications_refused: Counter "publications_refused" "Publications refused because there were too many channels.";
+    publications_refused: Counter "publications_refused" {reason = "channels"} "Publications refused, by reason: too many channels.";
+    publications_refused_queue: Counter "publications_refused" {reason = "queue"} "A queue, or all of them together, held as much as they may.";
+    queued: Counter "queue_messages_received" "Messages put into queues that the shard owns.";
+    queue_discarded: Counter "queue_messages_discarded" "Messages given up after as many deliveries as they may have (queues.deliveries_max).";
     publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";
     deliveries: Counter "deliveries" "Publications handed to a subscriber's socket or backlog.";
     sends: Counter "sends" "Sends handed to the send ring.";
@@ -104,7 +112,7 @@ counters! {
     decompressions: Counter "decompressions" "Compressed messages received from clients.";
     decompressed_bytes_in: Counter "decompression_bytes" {side = "in"} "Bytes of clients' compressed messages, by side.";
     decompressed_bytes_out: Counter "decompression_bytes" {side = "out"} "Bytes made of them, those of refused messages included.";
-    refused_channels: Counter "subscriptions_refused" "Subscriptions refused because there were too many channels.";
+    subscriptions_refused: Counter "subscriptions_refused" "Subscriptions refused because there were too many channels or queues.";
     pings: Counter "pings" "Pings sent.";
     turns: Counter "turns" "Turns of the shard's loop.";
     turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use pushring::channel::{ChannelName, ChannelsFull};
+use pushring::channel::{ChannelName, Refused};
 use pushring::config::Config;
 use pushring::endpoint::{Closed, Side};
 use pushring::endpoint::{
@@ -92,7 +92,7 @@ impl Endpoint for Obedient {
         &mut self,
         _: &mut ConnectionName,
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         let offset = result.expect("there is room for a channel").offset;

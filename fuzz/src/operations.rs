@@ -177,6 +177,7 @@ impl World {
         let request = Request::Publish {
             channel: name(channel),
             kind: Kind::Binary,
+            headers: Bytes::new(),
             payload: self.model.publish(channel),
             ticket: None,
         };

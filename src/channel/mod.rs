@@ -1,9 +1,15 @@
-//! Channels: their names, and what the owner of a channel keeps.
+//! Channels: their names, and what the owner of a channel or a queue keeps.
 
 #![forbid(unsafe_code)]
 
 mod directory;
 mod name;
+mod queue;
+mod refused;
 
 pub use directory::{ChannelsFull, Directory, ShardSet};
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
+pub use queue::{
+    Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
+};
+pub use refused::Refused;

@@ -44,6 +44,21 @@ impl ChannelName {
         Ok(Self(text.into()))
     }
 
+    /// The channel of one user's messages: what is sent to `/user/{user}/{rest}` of STOMP. No
+    /// [`ChannelName::parse`] gives such a name, so nobody reaches it by writing it.
+    ///
+    /// # Errors
+    /// [`NameError`] where one of the two is empty, they are too long together, or one has a control
+    /// character.
+    pub fn of_user(user: &str, rest: &str) -> Result<Self, NameError> {
+        let (user, rest) = (Self::parse(user)?, Self::parse(rest)?);
+        let bytes = user.0.len() + rest.0.len();
+        if bytes > NAME_BYTES_MAX {
+            return Err(NameError::TooLong(bytes));
+        }
+        Ok(Self(format!("\0{user}\0{rest}").into()))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,6 +119,19 @@ mod tests {
         for (name, code) in [("a\nb", 10), ("\0", 0), ("a\u{7f}", 127), ("\u{85}", 0x85)] {
             assert_eq!(ChannelName::parse(name), Err(NameError::Control(code)));
         }
+    }
+
+    #[test]
+    fn a_users_channel_is_nobody_elses_and_cannot_be_written() {
+        let of = |user, rest| ChannelName::of_user(user, rest);
+        assert_ne!(of("a", "bc"), of("ab", "c"));
+        assert!(ChannelName::parse(of("a", "b").unwrap().as_str()).is_err());
+        assert_eq!(of("a\0b", "c"), Err(NameError::Control(0)));
+        assert_eq!(of("", "c"), Err(NameError::Empty));
+        assert_eq!(
+            of(&"u".repeat(200), &"r".repeat(56)),
+            Err(NameError::TooLong(256))
+        );
     }
 
     #[test]

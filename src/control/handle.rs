@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::channel::{ChannelName, ChannelsFull};
+use crate::channel::{ChannelName, Refused};
 use crate::endpoint::{ConnectionName, Order, Payload};
 use crate::publication::Position;
 use crate::ws::close::CloseCode;
@@ -13,7 +13,7 @@ use crate::ws::close::CloseCode;
 /// Letters that wait for the control thread; more make their senders wait.
 const LETTERS_MAX: usize = 1_024;
 
-pub type Answer = Result<Position, ChannelsFull>;
+pub type Answer = Result<Position, Refused>;
 
 /// What is asked of the shards.
 pub enum Letter {
@@ -58,7 +58,7 @@ pub struct Handle {
 pub enum PublishError {
     /// The owner keeps as many channels as it may.
     #[error(transparent)]
-    Full(#[from] ChannelsFull),
+    Full(#[from] Refused),
     /// The server has ended.
     #[error("the server is shutting down")]
     ShuttingDown,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use bytes::Bytes;
 use foldhash::quality::FixedState;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -97,6 +98,7 @@ impl Office {
                 let request = Request::Publish {
                     channel,
                     kind,
+                    headers: Bytes::new(),
                     payload,
                     ticket,
                 };
@@ -152,6 +154,7 @@ impl Office {
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }
+                    | Delivery::Handed(_)
                     | Delivery::DrainBegun => {}
                 }
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Payload;
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, Verdict};
 use crate::encoding::Encoding;
 use crate::publication::Kind;
 use crate::table::Key;
@@ -34,24 +34,56 @@ impl fmt::Display for ConnectionName {
 pub enum Command {
     /// The opening handshake is over; the connection is a WebSocket now.
     Opened,
-    /// Subscribe to a channel. Nothing happens if there is a subscription to it in the same
-    /// encoding.
+    /// Subscribe to a channel. Nothing happens if there is a subscription to it in the same lane.
     Subscribe {
         /// The session's number for it, which comes back with everything about it.
         subscription: u32,
         /// The channel.
         channel: ChannelName,
-        /// How its publications leave.
-        encoding: Encoding,
+        /// How its publications come.
+        via: Via,
     },
     /// End a subscription, if it is there.
     Unsubscribe(Which),
+    /// Take messages from a queue.
+    Consume {
+        /// The session's number for it, as with a subscription.
+        subscription: u32,
+        /// The queue.
+        queue: ChannelName,
+        /// Messages that it may have unsettled at one time.
+        window: u32,
+    },
+    /// Say what became of messages of a queue.
+    Settle {
+        /// The number of the [`Command::Consume`].
+        subscription: u32,
+        /// Which messages, by their offsets.
+        offsets: Vec<u64>,
+        /// What became of them.
+        verdict: Verdict,
+    },
+    /// Put a message into a queue.
+    Enqueue {
+        /// The queue.
+        queue: ChannelName,
+        /// Text or binary.
+        kind: Kind,
+        /// As in [`Publication::headers`](crate::publication::Publication::headers).
+        headers: Bytes,
+        /// The message.
+        payload: Bytes,
+        /// Comes back with the place it got.
+        ticket: u32,
+    },
     /// Publish a message.
     Publish {
         /// The channel.
         channel: ChannelName,
         /// Text or binary.
         kind: Kind,
+        /// As in [`Publication::headers`](crate::publication::Publication::headers).
+        headers: Bytes,
         /// The message.
         payload: Bytes,
         /// Comes back with the place it got, if that is asked for.
@@ -61,8 +93,19 @@ pub enum Command {
     SetHeartbeat(Heartbeat),
     /// Call the session back once after so many ms, or not at all.
     SetDeadline(Option<u32>),
+    /// Count that a client has not kept up with the window of its subscription.
+    NoteWindowFull,
     /// Nothing more will be said: close as soon as the replies are out.
     Close,
+}
+
+/// How publications of a channel come to a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// By a lane: encoded once for all who get the very same bytes, never seen by the session.
+    Lane(Encoding),
+    /// Handed to the session, which makes of them what it wants.
+    Session,
 }
 
 /// A heart-beat in both directions, besides the pings of the WebSocket. Kept to the precision of the

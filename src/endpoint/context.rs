@@ -1,9 +1,9 @@
 //! What a callback may do.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use super::{Command, ConnectionName, Heartbeat, Message, Payload, Which};
-use crate::channel::ChannelName;
+use super::{Command, ConnectionName, Heartbeat, Message, Payload, Via, Which};
+use crate::channel::{ChannelName, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::Kind;
 use crate::raw;
@@ -69,16 +69,82 @@ impl<'a> Context<'a> {
     /// Returns the number that [`Endpoint::subscribed`](super::Endpoint::subscribed) is called with
     /// when it has begun.
     pub fn subscribe(&mut self, channel: ChannelName) -> u32 {
+        self.subscribe_in(channel, Form::Raw)
+    }
+
+    /// Subscribes this connection to publications in a form of a protocol's own.
+    pub(crate) fn subscribe_in(&mut self, channel: ChannelName, form: Form) -> u32 {
+        let deflate = self.deflate.map(Agreement::server_window);
+        self.subscribe_via(channel, Via::Lane(Encoding { form, deflate }))
+    }
+
+    /// Subscribes this connection so that
+    /// [`Endpoint::publication`](super::Endpoint::publication) is called with each publication, to
+    /// send of it what it likes. That costs a call for each subscriber where
+    /// [`Context::subscribe`] costs none.
+    ///
+    /// Returns a number as [`Context::subscribe`] does.
+    pub fn subscribe_handed(&mut self, channel: ChannelName) -> u32 {
+        self.subscribe_via(channel, Via::Session)
+    }
+
+    /// Takes messages from a queue, each of which goes to one consumer at a time:
+    /// [`Endpoint::publication`](super::Endpoint::publication) is called with them, and
+    /// [`Context::settle`] wants to hear what became of them. No more than `window` (at least 1) are
+    /// unsettled at one time. What is unsettled when the connection or the subscription ends goes
+    /// back to the queue.
+    ///
+    /// Returns a number as [`Context::subscribe`] does.
+    pub fn consume(&mut self, queue: ChannelName, window: u32) -> u32 {
         let subscription = self.next_number();
-        self.commands.push(Command::Subscribe {
+        self.commands.push(Command::Consume {
             subscription,
-            channel,
-            encoding: Encoding {
-                form: Form::Raw,
-                deflate: self.deflate.map(Agreement::server_window),
-            },
+            queue,
+            window,
         });
         subscription
+    }
+
+    /// Says what became of messages of a queue, by their offsets. Those that are not unsettled at
+    /// this consumer are left alone.
+    pub fn settle(&mut self, subscription: u32, offsets: Vec<u64>, verdict: Verdict) {
+        self.commands.push(Command::Settle {
+            subscription,
+            offsets,
+            verdict,
+        });
+    }
+
+    /// Puts a message into a queue and returns the number that
+    /// [`Endpoint::published`](super::Endpoint::published) is called with when it stands there.
+    pub fn enqueue(&mut self, queue: &ChannelName, message: impl Into<Payload>) -> u32 {
+        let (kind, payload) = message.into().into_parts();
+        self.enqueue_with(queue.clone(), kind, Bytes::new(), payload)
+    }
+
+    /// The same with header lines, as in [`Publication::headers`](crate::publication::Publication::headers).
+    pub(crate) fn enqueue_with(
+        &mut self,
+        queue: ChannelName,
+        kind: Kind,
+        headers: Bytes,
+        payload: Bytes,
+    ) -> u32 {
+        let ticket = self.next_number();
+        self.commands.push(Command::Enqueue {
+            queue,
+            kind,
+            headers,
+            payload,
+            ticket,
+        });
+        ticket
+    }
+
+    /// Ends the subscription of that number, if there is one.
+    pub fn end_subscription(&mut self, subscription: u32) {
+        self.commands
+            .push(Command::Unsubscribe(Which::Number(subscription)));
     }
 
     /// Ends the subscription to a channel, if there is one.
@@ -106,6 +172,31 @@ impl<'a> Context<'a> {
         ticket
     }
 
+    /// [`Context::publish_confirmed`] with header lines, as in
+    /// [`Publication::headers`](crate::publication::Publication::headers).
+    pub(crate) fn publish_with(
+        &mut self,
+        channel: ChannelName,
+        kind: Kind,
+        headers: Bytes,
+        payload: Bytes,
+    ) -> u32 {
+        let ticket = self.next_number();
+        self.commands.push(Command::Publish {
+            channel,
+            kind,
+            headers,
+            payload,
+            ticket: Some(ticket),
+        });
+        ticket
+    }
+
+    /// Counts that the client has not kept up with a window, for which it is closed now.
+    pub(crate) fn note_window_full(&mut self) {
+        self.commands.push(Command::NoteWindowFull);
+    }
+
     /// Has the endpoint called at intervals, instead of those set before.
     pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) {
         self.commands.push(Command::SetHeartbeat(heartbeat));
@@ -123,6 +214,11 @@ impl<'a> Context<'a> {
         self.closing.get_or_insert_with(|| (code, reason.into()));
     }
 
+    /// Sends bytes of which is known what they are: a text must be UTF-8.
+    pub(crate) fn send_kind(&mut self, kind: Kind, bytes: &[u8]) {
+        self.put(kind, bytes);
+    }
+
     pub(crate) fn send_payload(&mut self, payload: &Payload) {
         self.put(payload.kind(), payload.as_bytes());
     }
@@ -137,6 +233,16 @@ impl<'a> Context<'a> {
             self.codec
                 .put_frame(self.out, self.deflate, raw::opcode(kind), bytes);
         }
+    }
+
+    fn subscribe_via(&mut self, channel: ChannelName, via: Via) -> u32 {
+        let subscription = self.next_number();
+        self.commands.push(Command::Subscribe {
+            subscription,
+            channel,
+            via,
+        });
+        subscription
     }
 
     fn next_number(&mut self) -> u32 {
@@ -180,6 +286,7 @@ fn publish(channel: &ChannelName, message: Payload, ticket: Option<u32>) -> Comm
     Command::Publish {
         channel: channel.clone(),
         kind,
+        headers: Bytes::new(),
         payload,
         ticket,
     }

@@ -3,8 +3,9 @@
 use std::any::Any;
 
 use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
-use crate::channel::ChannelsFull;
-use crate::publication::Position;
+use crate::channel::Refused;
+use crate::publication::{Position, Publication};
+use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
 /// The state of a connection whose endpoint only knows its type. Of a type without size the box
@@ -19,17 +20,32 @@ pub trait Erased {
         &mut self,
         state: &mut State,
         subscription: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
     fn published(
         &mut self,
         state: &mut State,
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
+        context: &mut Context<'_>,
+    );
+    fn publication(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        publication: &Publication,
+        redelivered: bool,
         context: &mut Context<'_>,
     );
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
+    fn farewell(
+        &mut self,
+        state: &mut State,
+        code: CloseCode,
+        reason: &str,
+        context: &mut Context<'_>,
+    );
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -49,7 +65,7 @@ impl<E: Endpoint> Erased for E {
         &mut self,
         state: &mut State,
         subscription: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         if let Some(state) = state.downcast_mut() {
@@ -61,11 +77,36 @@ impl<E: Endpoint> Erased for E {
         &mut self,
         state: &mut State,
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn publication(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        publication: &Publication,
+        redelivered: bool,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::publication(self, state, subscription, publication, redelivered, context);
+        }
+    }
+
+    fn farewell(
+        &mut self,
+        state: &mut State,
+        code: CloseCode,
+        reason: &str,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::farewell(self, state, code, reason, context);
         }
     }
 

@@ -20,9 +20,10 @@ mod message;
 pub mod raw;
 mod request;
 mod route;
+pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
-pub use command::{Command, ConnectionName, Heartbeat, Order, Timeout, Which};
+pub use command::{Command, ConnectionName, Heartbeat, Order, Timeout, Via, Which};
 pub use context::{Context, Publisher};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
@@ -30,10 +31,20 @@ pub use message::{Message, Payload};
 pub use request::{Attributes, Request};
 pub use route::{Destination, Found, Page, Route, RouteError, Routes};
 
-use crate::channel::ChannelsFull;
-use crate::publication::Position;
+use crate::channel::Refused;
+use crate::config::Config;
+use crate::publication::{Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
+
+/// The line for paths that lead nowhere, where the server's own protocols are served.
+pub const NOT_FOUND: &str = "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}, \
+                             speak STOMP at /stomp";
+
+/// The routes of the server's own protocols.
+pub fn protocols(config: &Config) -> impl Iterator<Item = Route> {
+    raw::routes(config.echo).chain(stomp::routes(config))
+}
 
 /// What connections at a path do.
 ///
@@ -94,12 +105,12 @@ pub trait Endpoint: 'static {
         &mut self,
         state: &mut Self::State,
         subscription: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         let _ = (state, subscription);
-        if let Err(full) = result {
-            context.close(CloseCode::TRY_AGAIN_LATER, full.to_string());
+        if let Err(refused) = result {
+            context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string());
         }
     }
 
@@ -109,15 +120,43 @@ pub trait Endpoint: 'static {
         &mut self,
         state: &mut Self::State,
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         let _ = (state, ticket, result, context);
     }
 
+    /// Something has come on a subscription that hands its publications over: of
+    /// [`Context::subscribe_handed`], or of [`Context::consume`], whose messages want to be settled.
+    ///
+    /// `redelivered` says that a queue has handed it to somebody before.
+    fn publication(
+        &mut self,
+        state: &mut Self::State,
+        subscription: u32,
+        publication: &Publication,
+        redelivered: bool,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, subscription, publication, redelivered, context);
+    }
+
     /// Time has passed, as [`Context::set_heartbeat`] or [`Context::set_deadline`] asked for.
     fn timeout(&mut self, state: &mut Self::State, timeout: Timeout, context: &mut Context<'_>) {
         let _ = (state, timeout, context);
+    }
+
+    /// The server closes the connection with that code, because of a limit, a broken frame or its own
+    /// end: the last chance to say something in the endpoint's protocol. Not called when an endpoint
+    /// has asked for the close itself, nor when nothing can be sent any more.
+    fn farewell(
+        &mut self,
+        state: &mut Self::State,
+        code: CloseCode,
+        reason: &str,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, code, reason, context);
     }
 
     /// The connection is over. Called exactly once for each that was opened, whichever way it

@@ -5,10 +5,6 @@ use super::{Context, Endpoint, Message, Request, Route};
 use crate::channel::ChannelName;
 use crate::ws::handshake::{self, Refusal};
 
-/// The line for paths that lead nowhere, where the raw protocol is served.
-pub const NOT_FOUND: &str =
-    "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}";
-
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [

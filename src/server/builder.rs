@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Server, StartError};
 use crate::config::Config;
 use crate::control::{Handle, Letter};
-use crate::endpoint::{Page, Route, Routes, raw};
+use crate::endpoint::{self, Page, Route, Routes};
 
 /// For paths that lead nowhere.
 const NOT_FOUND: &str = "there is nothing at this path";
@@ -51,6 +51,7 @@ pub struct Builder {
     routes: Vec<Route>,
     pages: Vec<Page>,
     raw: bool,
+    stomp: bool,
     internal: bool,
     heed_signals: bool,
     handle: Handle,
@@ -75,6 +76,7 @@ impl Builder {
             routes: Vec::new(),
             pages: Vec::new(),
             raw: false,
+            stomp: false,
             internal: false,
             heed_signals: false,
             handle,
@@ -137,6 +139,12 @@ impl Builder {
         self
     }
 
+    /// Adds the endpoints of STOMP over WebSocket: `/stomp` and `/ws`.
+    pub fn stomp_protocol(mut self) -> Self {
+        self.stomp = true;
+        self
+    }
+
     /// Closes all connections and ends the server at SIGTERM and SIGINT, and the process at once
     /// at the second of them.
     pub fn heed_signals(mut self) -> Self {
@@ -156,14 +164,21 @@ impl Builder {
     /// [`StartError`] when it does not come to run.
     pub fn start(mut self) -> Result<Server, StartError> {
         if self.raw {
-            self.routes.extend(raw::routes(self.config.echo));
+            self.routes.extend(endpoint::raw::routes(self.config.echo));
+        }
+        if self.stomp {
+            self.routes.extend(endpoint::stomp::routes(&self.config));
         }
         let origins = &self.config.origins;
         let routes = Routes::new(
             self.routes,
             self.pages,
             (&origins.allowed, origins.missing_allowed),
-            if self.raw { raw::NOT_FOUND } else { NOT_FOUND },
+            if self.raw && self.stomp {
+                endpoint::NOT_FOUND
+            } else {
+                NOT_FOUND
+            },
         )?;
         Server::start(Plan {
             config: self.config,

@@ -157,6 +157,8 @@ impl Server {
         let parts = parts.map(|(shard, (listener, mail))| Parts {
             identity: Identity {
                 shard,
+                // Below bit 57, which is for queues, there is room for the time.
+                first_epoch: identity.first_epoch | (shard as u64) << 58,
                 ..identity.clone()
             },
             sessions: sessions.clone(),
@@ -286,10 +288,12 @@ fn say_kernel_limits(config: &Config) {
     }
 }
 
-/// Streams of this run are never taken for those of an earlier one.
+/// Where the epochs of the first shard begin; the other shards' differ in the topmost bits. Streams of
+/// this run are never taken for those of an earlier one, unless that began more than 33 million of them
+/// a second.
 fn first_epoch() -> u64 {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    (seconds << 32) + 1
+    (seconds << 25) + 1
 }

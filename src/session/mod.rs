@@ -17,14 +17,14 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::channel::ChannelsFull;
+use crate::channel::Refused;
 use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
-    Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, State as EndpointState, Timeout, raw,
+    self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
+    RouteError, Routes, Side, State as EndpointState, Timeout,
 };
-use crate::publication::Position;
+use crate::publication::{Position, Publication};
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
@@ -54,8 +54,8 @@ impl Settings {
     /// An origin pattern that is none.
     pub fn new(config: &Config) -> Result<Self, RouteError> {
         let origins = (&*config.origins.allowed, config.origins.missing_allowed);
-        let routes = raw::routes(config.echo).collect();
-        let routes = Routes::new(routes, Vec::new(), origins, raw::NOT_FOUND)?;
+        let routes = endpoint::protocols(config).collect();
+        let routes = Routes::new(routes, Vec::new(), origins, endpoint::NOT_FOUND)?;
         Ok(Self::with_routes(config, routes))
     }
 
@@ -174,7 +174,7 @@ impl Session {
     pub fn handle_subscribed(
         &mut self,
         subscription: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         around: &mut Surroundings<'_>,
     ) {
         self.call(around, |endpoint, state, context| {
@@ -186,11 +186,24 @@ impl Session {
     pub fn handle_published(
         &mut self,
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         around: &mut Surroundings<'_>,
     ) {
         self.call(around, |endpoint, state, context| {
             endpoint.published(state, ticket, result, context);
+        });
+    }
+
+    /// A publication has come on a subscription that hands them over.
+    pub fn handle_publication(
+        &mut self,
+        subscription: u32,
+        publication: &Publication,
+        redelivered: bool,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.publication(state, subscription, publication, redelivered, context);
         });
     }
 
@@ -234,6 +247,7 @@ impl Session {
             }
             State::Over => {}
             State::Open(_) => {
+                self.say_farewell(code, reason, around);
                 close::put_close(around.replies, code, reason);
                 self.leave(&Closed::by_server(code, reason), error, around);
             }
@@ -322,10 +336,18 @@ impl Session {
     /// The client broke the protocol.
     fn refuse_input(&mut self, error: ReadError, around: &mut Surroundings<'_>) {
         let (code, reason) = (error.close_code(), error.to_string());
+        self.say_farewell(code, &reason, around);
         close::put_close(around.replies, code, &reason);
         around.commands.push(Command::Close);
         let closed = Closed::by_server(code, &reason);
         self.leave(&closed, Some(&Error::Protocol(error)), around);
+    }
+
+    /// Lets the endpoint say its last word in front of the server's close frame.
+    fn say_farewell(&mut self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
+        self.call_open(around, |endpoint, state, context| {
+            endpoint.farewell(state, code, reason, context);
+        });
     }
 
     /// Lets something be done with an open connection.
@@ -334,8 +356,18 @@ impl Session {
         around: &mut Surroundings<'_>,
         work: impl FnOnce(&mut dyn Erased, &mut EndpointState, &mut Context<'_>),
     ) {
+        let closing = self.call_open(around, work);
+        self.close_if(closing, around);
+    }
+
+    /// The same without the close that the endpoint may ask for, which is returned.
+    fn call_open(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        work: impl FnOnce(&mut dyn Erased, &mut EndpointState, &mut Context<'_>),
+    ) -> Option<(CloseCode, String)> {
         let State::Open(open) = &mut self.0 else {
-            return;
+            return None;
         };
         let endpoint = around.endpoints.of(open.route);
         let mut context = Context::new(
@@ -347,8 +379,7 @@ impl Session {
             around.commands,
         );
         work(endpoint, &mut open.state, &mut context);
-        let closing = context.into_closing();
-        self.close_if(closing, around);
+        context.into_closing()
     }
 
     /// Closes the connection if a callback has asked for that.

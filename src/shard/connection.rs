@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::backlog::Backlog;
+use super::mail::HandedMessage;
 use super::rate::Bucket;
 use super::wheel::Tick;
 use crate::channel::ChannelName;
-use crate::encoding::Encoding;
-use crate::endpoint::Heartbeat;
+use crate::endpoint::{Heartbeat, Via};
 use crate::session::Session;
 use crate::table::{Key, Table};
 
@@ -60,6 +60,19 @@ pub struct Extra {
     pub rate: Option<(Bucket, Bucket)>,
     /// When its endpoint wants to be called.
     pub timers: Timers,
+    /// Messages of queues that it is handed when it has caught up.
+    pub parked: Vec<HandedMessage>,
+}
+
+impl Extra {
+    /// Whether there is nothing in it that is needed.
+    pub fn is_idle(&self) -> bool {
+        self.peer.is_none()
+            && self.rate.is_none()
+            && self.timers.deadline.is_none()
+            && self.timers.heartbeat == Heartbeat::default()
+            && self.parked.is_empty()
+    }
 }
 
 /// When an endpoint wants to be called for a connection.
@@ -77,7 +90,7 @@ pub struct Timers {
 #[derive(Debug)]
 pub enum Place {
     /// The owner has not answered yet.
-    Pending(Box<(ChannelName, Encoding)>),
+    Pending(Box<(ChannelName, Via)>),
     /// In a lane (by slot) at a position.
     Active {
         /// The lane's slot.
@@ -85,6 +98,10 @@ pub enum Place {
         /// As the lane told it.
         position: u32,
     },
+    /// In the channel's handout, at a position.
+    Handed(Box<(ChannelName, u32)>),
+    /// A consumer of a queue.
+    Queue(Box<ChannelName>),
 }
 
 /// One subscription of a connection.
@@ -153,7 +170,7 @@ impl Subscriptions {
     pub fn active(&self) -> impl Iterator<Item = (u32, u32)> {
         self.iter().filter_map(|one| match one.place {
             Place::Active { lane, position } => Some((lane, position)),
-            Place::Pending(_) => None,
+            Place::Pending(_) | Place::Handed(_) | Place::Queue(_) => None,
         })
     }
 

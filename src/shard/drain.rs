@@ -65,6 +65,8 @@ impl Shard {
         } else {
             1 + (drain.total as u64 * passed / drain.drain_ms) as usize
         };
+        // What sessions are still to be handed was published before, too.
+        self.hand_out_all(now_ms);
         let mut copies = HashMap::default();
         while drain.closed < goal && (drain.cursor as usize) < self.connections.table.capacity() {
             if let Some(id) = self.connections.table.key_at(drain.cursor) {

@@ -126,6 +126,7 @@ impl Shard {
     /// turn. Hand the exceptions in with [`Shard::handle_scattered`] before asking again.
     pub fn poll_batch(&mut self, now_ms: u64, batch: &mut Batch) -> bool {
         batch.clear();
+        self.hand_out(now_ms);
         let stamp = self.outbox.next_stamp();
         let room = self.config.fanout.scatter_entries as usize;
         loop {
@@ -465,6 +466,7 @@ impl Shard {
         }
         self.counters.backlogged -= 1;
         self.connections.unstall(id.slot);
+        self.take_up_parked(id);
         self.resume_reading(id);
         // The deadline was the backlog's; pings and beats may be due earlier.
         if let Some(due) = self.due(id) {

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 
-use super::connection::{Connection, Extra, Phase, Place, Subscription, Subscriptions};
-use super::mail::Ticket;
+use super::connection::{Connection, Extra, Phase, Place, Subscriptions};
+use super::mail::{QueueRequest, Ticket};
 use super::rate::Bucket;
+use super::subscribe::ticket_of;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Identity, Shard};
-use crate::channel::ChannelsFull;
+use crate::channel::{Refused, Verdict};
 use crate::endpoint::{ConnectionName, Error, Order};
 use crate::publication::Position;
 use crate::session::{Command, Progress, Session, Surroundings};
@@ -178,7 +179,7 @@ impl Shard {
         &mut self,
         now_ms: u64,
         ticket: Ticket,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
     ) {
         let id = ConnectionId::from_bits(ticket.asker);
         self.call_session(now_ms, id, |session, around| {
@@ -355,49 +356,85 @@ impl Shard {
             Command::Subscribe {
                 subscription,
                 channel,
-                encoding,
-            } => {
-                let max = self.config.limits.subscriptions_max;
-                let Some(connection) = self.connections.table.get(id) else {
-                    return;
-                };
-                if connection.phase != Phase::Open || self.is_subscribed(id, &channel, &encoding) {
-                    return;
-                }
-                if connection.subscriptions.len() >= max {
-                    self.counters.closed_limit += 1;
-                    self.end(now_ms, id, Reason::Subscriptions);
-                    return;
-                }
-                let Some(connection) = self.connections.table.get_mut(id) else {
-                    return;
-                };
-                connection.subscriptions.add(Subscription {
-                    number: subscription,
-                    place: Place::Pending(Box::new((channel.clone(), encoding))),
-                });
-                self.connections.note_subscriptions(id);
-                self.subscribe(now_ms, id, subscription, channel);
-            }
+                via,
+            } => self.subscribe(now_ms, id, subscription, channel, via),
+            Command::Consume {
+                subscription,
+                queue,
+                window,
+            } => self.consume(now_ms, id, subscription, queue, window),
             Command::Unsubscribe(which) => self.unsubscribe(now_ms, id, &which),
             Command::Publish {
                 channel,
                 kind,
+                headers,
                 payload,
                 ticket,
             } => {
-                if let Some(connection) = self.connections.table.get_mut(id) {
-                    connection.publishes = true;
-                }
-                let ticket = ticket.map(|number| Ticket {
-                    asker: id.to_bits(),
-                    subscription: number,
-                });
-                self.publish(now_ms, channel, kind, payload, ticket);
+                self.note_publishes(id);
+                let ticket = ticket.map(|number| ticket_of(id, number));
+                self.publish(now_ms, channel, kind, headers, payload, ticket);
             }
+            Command::Enqueue {
+                queue,
+                kind,
+                headers,
+                payload,
+                ticket,
+            } => {
+                self.note_publishes(id);
+                let request = QueueRequest::Send {
+                    kind,
+                    headers,
+                    payload,
+                    ticket: ticket_of(id, ticket),
+                };
+                self.ask_queue(now_ms, queue, request);
+            }
+            Command::Settle {
+                subscription,
+                offsets,
+                verdict,
+            } => {
+                self.note_publishes(id);
+                self.settle(now_ms, id, subscription, offsets, verdict);
+            }
+            Command::NoteWindowFull => self.counters.closed_window += 1,
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
             Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),
             Command::Close => self.begin_closing(now_ms, id),
+        }
+    }
+
+    /// Says what became of messages of a queue, if the connection still consumes it.
+    fn settle(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        offsets: Vec<u64>,
+        verdict: Verdict,
+    ) {
+        let subscription = self
+            .connections
+            .table
+            .get_mut(id)
+            .and_then(|connection| connection.subscriptions.find_mut(number));
+        if let Some(Place::Queue(queue)) = subscription.map(|subscription| &subscription.place) {
+            let queue = (**queue).clone();
+            let request = QueueRequest::Settle {
+                ticket: ticket_of(id, number),
+                offsets,
+                verdict,
+            };
+            self.ask_queue(now_ms, queue, request);
+        }
+    }
+
+    /// The connection causes requests: it is paused when those have no room.
+    fn note_publishes(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.table.get_mut(id) {
+            connection.publishes = true;
         }
     }
 

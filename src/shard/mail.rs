@@ -7,18 +7,76 @@
 
 use bytes::Bytes;
 
-use crate::channel::{ChannelName, ChannelsFull};
+use crate::channel::{ChannelName, Refused, Verdict};
 use crate::endpoint::Order;
 use crate::publication::{Kind, Position, Publication};
 use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     /// A connection's key as a number; for the control thread the number of the call.
     pub asker: u64,
     /// Which of the asker's subscriptions.
     pub subscription: u32,
+}
+
+/// A consumer of a queue, as the queue's owner knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Consumer {
+    /// Its shard.
+    pub shard: usize,
+    /// Its connection and subscription there.
+    pub ticket: Ticket,
+}
+
+/// From a shard to the owner of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueRequest {
+    /// A message for the queue. Answered by [`Delivery::Published`].
+    Send {
+        /// Text or binary.
+        kind: Kind,
+        /// As in [`Publication::headers`].
+        headers: Bytes,
+        /// The bytes as sent.
+        payload: Bytes,
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// One more consumer. Answered by [`Delivery::Subscribed`], then [`Delivery::Handed`] with
+    /// messages.
+    Consume {
+        /// Messages that it may have unsettled at one time.
+        window: u32,
+        /// Names the consumer.
+        ticket: Ticket,
+    },
+    /// What became of messages that a consumer was handed.
+    Settle {
+        /// The consumer's.
+        ticket: Ticket,
+        /// Which messages.
+        offsets: Vec<u64>,
+        /// What became of them.
+        verdict: Verdict,
+    },
+    /// The consumer is gone; what it has not settled goes back to the queue.
+    Leave {
+        /// The consumer's.
+        ticket: Ticket,
+    },
+}
+
+/// A message of a queue on its way to a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedMessage {
+    /// The consumer's.
+    pub ticket: Ticket,
+    /// The message, with its number in the queue.
+    pub publication: Publication,
+    /// Whether it has been handed to somebody before.
+    pub redelivered: bool,
 }
 
 /// From anyone to the owner of a channel.
@@ -43,10 +101,19 @@ pub enum Request {
         channel: ChannelName,
         /// Text or binary.
         kind: Kind,
+        /// As in [`Publication::headers`].
+        headers: Bytes,
         /// The bytes as published.
         payload: Bytes,
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
+    },
+    /// To the owner of a queue.
+    Queue {
+        /// The queue.
+        queue: ChannelName,
+        /// What about it.
+        request: Box<QueueRequest>,
     },
     /// From the control thread: do something with one connection, if it is still there.
     Connection {
@@ -70,7 +137,7 @@ pub enum Delivery {
         /// As it came with the request.
         ticket: Ticket,
         /// Where the stream stands, or why there is none.
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
     },
     /// A publication for all subscribers on the shard.
     Publication {
@@ -84,8 +151,10 @@ pub enum Delivery {
         /// As it came with the request.
         ticket: Ticket,
         /// The place it got, or why it got none.
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
     },
+    /// A message of a queue for one of the shard's consumers.
+    Handed(Box<HandedMessage>),
     /// To the other shards at the beginning of a drain: whatever was published before is in the
     /// mailbox before this.
     DrainBegun,

@@ -27,12 +27,16 @@ mod connection;
 mod drain;
 mod fanout;
 mod flush;
+mod handout;
 mod lane;
 mod lifecycle;
+mod local;
 pub mod mail;
 mod merge;
+mod owner;
 mod post;
 mod rate;
+mod subscribe;
 mod timers;
 mod wheel;
 
@@ -44,7 +48,7 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::{ChannelsFull, Directory};
+use crate::channel::{Directory, QueueLimits, Queues, Refused};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
@@ -56,7 +60,7 @@ use connection::Connections;
 use drain::Drain;
 use fanout::Fanout;
 use flush::Outbox;
-use mail::{Delivery, Request, Ticket};
+use mail::{Consumer, Delivery, HandedMessage, Request, Ticket};
 use post::Post;
 use rate::Bucket;
 use wheel::Wheel;
@@ -73,10 +77,13 @@ pub struct Identity {
     pub shards: usize,
     /// Seeds the hash that finds a channel's owner; the same on all shards of the process.
     pub hash_seed: u64,
-    /// Where this shard counts its streams' epochs from: a range of its own for every shard and
-    /// every start of the process.
+    /// Where this shard counts the epochs of its channels from, and with [`QUEUES`] set those of its
+    /// queues: a range of its own for every shard and every start of the process.
     pub first_epoch: u64,
 }
+
+/// The bit that tells epochs of queues from those of channels.
+const QUEUES: u64 = 1 << 57;
 
 /// What the driver is to do with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,7 @@ pub struct Shard {
     connections: Connections,
     fanout: Fanout,
     directory: Directory,
+    queues: Queues<Consumer>,
     /// What all its connections and lanes compress and decompress with.
     codec: Codec,
     post: Post,
@@ -123,11 +131,15 @@ pub struct Shard {
     /// Whether somebody is telling them.
     telling: bool,
     /// Own publications of which their sessions are told in the next turn.
-    confirmations: VecDeque<(Ticket, Result<Position, ChannelsFull>)>,
+    confirmations: VecDeque<(Ticket, Result<Position, Refused>)>,
+    /// Messages of queues that sessions are to be handed.
+    handed: VecDeque<HandedMessage>,
+    /// Sessions that this turn may still hand something to.
+    hands_left: usize,
 }
 
 /// A connection, its number for a subscription, and what became of that.
-type Begun = (ConnectionId, u32, Result<Position, ChannelsFull>);
+type Begun = (ConnectionId, u32, Result<Position, Refused>);
 
 impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
@@ -142,6 +154,18 @@ impl Shard {
                 config.limits.channels_max,
                 config.timeouts.channel_idle_ms,
                 identity.first_epoch,
+            ),
+            queues: Queues::new(
+                hasher.clone(),
+                QueueLimits {
+                    queues_max: config.queues.queues_max,
+                    messages_max: config.queues.queue_messages_max,
+                    bytes_max: config.queues.queue_bytes_max,
+                    total_bytes_max: config.queues.shard_bytes_max,
+                    window_bytes_max: config.queues.window_bytes_max,
+                    deliveries_max: config.queues.deliveries_max,
+                },
+                identity.first_epoch | QUEUES,
             ),
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
@@ -158,6 +182,8 @@ impl Shard {
             begun: VecDeque::new(),
             telling: false,
             confirmations: VecDeque::new(),
+            handed: VecDeque::new(),
+            hands_left: 0,
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
@@ -234,6 +260,7 @@ impl Shard {
         self.outbox.has_work()
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
+            || self.has_handouts()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -251,6 +278,7 @@ impl Shard {
     pub fn counters(&self) -> Counters {
         let sent = self.codec.compressors.tally;
         let received = self.codec.decompressor.tally;
+        let queues = self.queues.tally();
         Counters {
             compressions: sent.compressed,
             compressions_vain: sent.incompressible,
@@ -262,6 +290,11 @@ impl Shard {
             connections: self.connections.table.len() as u64,
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
+            queues: queues.queues as u64,
+            queue_messages: queues.messages as u64,
+            queue_unsettled: queues.unsettled as u64,
+            queue_bytes: queues.bytes as u64,
+            queue_discarded: queues.discarded,
             mailbox_depth: self.post.depth() as u64,
             ..self.counters
         }
@@ -275,6 +308,7 @@ impl Shard {
                 self.handle_published(now_ms, ticket, result);
             }
         }
+        self.hands_left = self.config.fanout.sends_per_turn_max;
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }
@@ -303,6 +337,9 @@ impl Shard {
             pending_bytes: self.fanout.pending_bytes(),
             interests: self.directory.interests(),
             mail: self.post.depth(),
+            consumers: self.queues.tally().consumers,
+            unsettled: self.queues.tally().unsettled,
+            handed: self.handed.len(),
         }
     }
 
@@ -344,6 +381,12 @@ pub struct Residue {
     pub interests: usize,
     /// Mail not posted.
     pub mail: usize,
+    /// Consumers of queues owned here.
+    pub consumers: usize,
+    /// Messages of queues owned here that consumers have not settled.
+    pub unsettled: usize,
+    /// Messages that sessions have not been handed.
+    pub handed: usize,
 }
 
 #[cfg(test)]

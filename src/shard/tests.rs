@@ -44,6 +44,7 @@ fn publish(shard: &mut Shard, channel: &str) {
     let request = Request::Publish {
         channel: ChannelName::parse(channel).expect("a short name"),
         kind: Kind::Text,
+        headers: Bytes::new(),
         payload: Bytes::from_static(b"hello"),
         ticket: None,
     };
@@ -152,6 +153,7 @@ fn what_is_too_long_to_be_merged_leaves_by_itself() {
         let request = Request::Publish {
             channel: ChannelName::parse(channel).expect("a short name"),
             kind: Kind::Binary,
+            headers: Bytes::new(),
             payload: Bytes::from(vec![0; 10_000]),
             ticket: None,
         };
@@ -190,6 +192,7 @@ fn a_publication_is_compressed_once_for_all_that_agreed_to_a_window() {
         let request = Request::Publish {
             channel: ChannelName::parse("news").expect("a short name"),
             kind: Kind::Text,
+            headers: Bytes::new(),
             payload: payload.clone(),
             ticket: None,
         };

@@ -75,6 +75,7 @@ impl Shard {
         let timers = &mut connection.extra.get_or_insert_default().timers;
         timers.heartbeat = heartbeat;
         timers.beat = Tick::after(now_ms, u64::from(heartbeat.send_every_ms));
+        connection.extra.take_if(|extra| extra.is_idle());
         if let Some(due) = self.due(id) {
             self.schedule_no_later(id, due);
         }
@@ -90,6 +91,8 @@ impl Shard {
         }
         let timers = &mut connection.extra.get_or_insert_default().timers;
         timers.deadline = after_ms.map(|ms| Tick::after(now_ms, u64::from(ms)));
+        // Many connections set one only for their beginning.
+        connection.extra.take_if(|extra| extra.is_idle());
         if let Some(due) = self.due(id) {
             self.schedule_no_later(id, due);
         }

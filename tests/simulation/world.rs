@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pushring::channel::{ChannelName, ChannelsFull};
+use pushring::channel::{ChannelName, Refused};
 use pushring::publication::{Kind, Position};
 use pushring::session::Settings;
 use pushring::shard::mail::{Delivery, Request, Ticket};
@@ -23,7 +23,7 @@ const RESTLESS: usize = 6_000;
 pub struct Call {
     pub channel: usize,
     pub payload: Vec<u8>,
-    pub answers: Vec<Result<Position, ChannelsFull>>,
+    pub answers: Vec<Result<Position, Refused>>,
 }
 
 pub struct World {
@@ -206,6 +206,7 @@ impl World {
         let request = Request::Publish {
             channel: name,
             kind,
+            headers: Bytes::new(),
             payload: Bytes::from(payload.clone()),
             ticket: Some(Ticket {
                 asker: self.calls.len() as u64,

@@ -70,6 +70,7 @@ impl Flush {
         let publication = Publication {
             position,
             kind: Kind::Binary,
+            headers: Bytes::new(),
             payload: Bytes::copy_from_slice(&self.published.to_be_bytes()),
         };
         self.lane.append(&publication, &mut self.compressors);

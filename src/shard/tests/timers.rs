@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::channel::ChannelsFull;
+use crate::channel::Refused;
 use crate::endpoint::{Context, Endpoint, Heartbeat, Message, Request, Route, Routes, Timeout};
 use crate::publication::Position;
 use crate::ws::handshake::Refusal;
@@ -49,7 +49,7 @@ impl Endpoint for Watcher {
         &mut self,
         (): &mut (),
         subscription: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         if result.is_ok() {
@@ -61,7 +61,7 @@ impl Endpoint for Watcher {
         &mut self,
         (): &mut (),
         ticket: u32,
-        result: Result<Position, ChannelsFull>,
+        result: Result<Position, Refused>,
         context: &mut Context<'_>,
     ) {
         let offset = result.expect("there is room for a channel").offset;

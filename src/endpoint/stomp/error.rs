@@ -1,0 +1,133 @@
+//! ERROR frames: what a client did wrong, or what could not be done for it.
+
+use std::fmt::Display;
+
+use bytes::BytesMut;
+
+use crate::channel::Refused;
+use crate::stomp::encode::{ErrorFrame, put_error};
+use crate::stomp::version::NoCommonVersion;
+use crate::stomp::{FrameError, Version};
+use crate::ws::close::CloseCode;
+
+/// An ERROR frame and the close code behind it.
+#[derive(Debug)]
+pub struct ErrorReply {
+    /// One line: what and where. Also the close frame's reason.
+    pub message: String,
+    /// What to do instead.
+    help: String,
+    /// The receipt that the frame asked for.
+    receipt: Option<Box<str>>,
+    /// What the connection is closed with.
+    pub code: CloseCode,
+    /// Whether to list the versions.
+    versions: bool,
+}
+
+impl ErrorReply {
+    /// The client's fault.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+            receipt: None,
+            code: CloseCode::PROTOCOL,
+            versions: false,
+        }
+    }
+
+    /// A frame that could not be read.
+    pub fn frame(error: FrameError) -> Self {
+        Self {
+            receipt: error.receipt.clone(),
+            ..Self::new(
+                format!("malformed frame: {error}"),
+                "The connection is closed, for nothing behind a malformed frame can be trusted.",
+            )
+        }
+    }
+
+    /// No version that both speak.
+    pub fn versions(error: &NoCommonVersion) -> Self {
+        Self {
+            versions: true,
+            ..Self::new(
+                error.to_string(),
+                "Supported protocol versions are 1.0, 1.1 and 1.2: name one in accept-version.",
+            )
+        }
+    }
+
+    /// A header that the command must have.
+    pub fn missing(command: impl Display, header: &str) -> Self {
+        Self::new(
+            format!("{command} has no header \"{header}\""),
+            format!("Add a line \"{header}:…\" to the {command} frame."),
+        )
+    }
+
+    /// A limit of the server's, not the client's fault.
+    pub fn refused(refused: &Refused) -> Self {
+        Self {
+            code: CloseCode::TRY_AGAIN_LATER,
+            ..Self::new(refused.to_string(), "Connect again later.")
+        }
+    }
+
+    /// More waits for acknowledgements than is kept.
+    pub fn window_full(subscription: &str, bytes_max: usize) -> Self {
+        Self {
+            code: CloseCode::TRY_AGAIN_LATER,
+            ..Self::new(
+                format!(
+                    "subscription \"{subscription}\" is too slow: over {bytes_max} bytes wait for its ACKs"
+                ),
+                "Acknowledge sooner, or subscribe with a larger prefetch-count or with ack:auto.",
+            )
+        }
+    }
+
+    /// No CONNECT in time.
+    pub fn late(connect_ms: u32) -> Self {
+        Self::new(
+            format!("no CONNECT within {connect_ms} ms"),
+            "Send CONNECT as soon as the WebSocket is open.",
+        )
+    }
+
+    /// Neither a frame nor a heart-beat in time.
+    pub fn silent(silence_ms: u32) -> Self {
+        Self::new(
+            format!("no heart-beat: nothing has come for {silence_ms} ms"),
+            "Send a line feed at least as often as was agreed on in the heart-beat headers.",
+        )
+    }
+
+    /// The server ends the connection.
+    pub fn ended(code: CloseCode, reason: &str) -> Self {
+        Self {
+            code,
+            ..Self::new(reason, "")
+        }
+    }
+
+    /// With the receipt that the frame asked for.
+    pub fn with_receipt(mut self, receipt: Option<&str>) -> Self {
+        if self.receipt.is_none() {
+            self.receipt = receipt.map(Into::into);
+        }
+        self
+    }
+
+    /// Writes the ERROR frame.
+    pub fn put(&self, out: &mut BytesMut, version: Option<Version>) {
+        let error = ErrorFrame {
+            message: &self.message,
+            receipt_id: self.receipt.as_deref(),
+            body: &self.help,
+            versions: self.versions,
+        };
+        put_error(out, version, &error);
+    }
+}

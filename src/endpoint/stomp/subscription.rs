@@ -1,0 +1,167 @@
+//! A subscription and, where it acknowledges, its window.
+
+use std::collections::VecDeque;
+
+use super::destination::Destination;
+use crate::publication::{Position, Publication};
+use crate::stomp::AckMode;
+
+/// What a publication that waits is counted with beside its bytes.
+const PUBLICATION_BYTES: usize = size_of::<Publication>();
+
+/// One SUBSCRIBE.
+pub struct Subscription {
+    /// The client's name for it; none only in 1.0.
+    pub id: Option<Box<str>>,
+    /// The destination as the client wrote it.
+    pub destination: Box<str>,
+    /// What the shard calls it.
+    pub number: u32,
+    /// Whether it consumes a queue.
+    pub of_queue: bool,
+    /// What it has not acknowledged; none with `ack:auto`.
+    pub window: Option<Box<Window>>,
+}
+
+/// A message that was sent and that an ACK or a NACK names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Of the subscription.
+    pub number: u32,
+    /// Of the message.
+    pub position: Position,
+}
+
+/// What an ACK or NACK of a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits for it.
+    Unsettled,
+    /// It has had one.
+    Settled,
+    /// It was never sent here.
+    Unknown,
+}
+
+/// The messages of an acknowledging subscription.
+pub struct Window {
+    /// Messages that may be unsettled.
+    size: usize,
+    /// Whether an ACK is for all messages up to the one it names.
+    cumulative: bool,
+    /// In the order in which they were sent.
+    unsettled: VecDeque<Position>,
+    /// Publications of a topic that wait for room.
+    waiting: VecDeque<Publication>,
+    waiting_bytes: usize,
+    /// The highest offset that was sent, and its epoch.
+    newest: Option<Position>,
+}
+
+impl Subscription {
+    pub fn new(
+        id: Option<&str>,
+        text: &str,
+        number: u32,
+        destination: &Destination,
+        mode: AckMode,
+        prefetch_count: u32,
+    ) -> Self {
+        let window = (mode != AckMode::Auto).then(|| {
+            Box::new(Window {
+                size: prefetch_count as usize,
+                cumulative: mode == AckMode::Client,
+                unsettled: VecDeque::new(),
+                waiting: VecDeque::new(),
+                waiting_bytes: 0,
+                newest: None,
+            })
+        });
+        Self {
+            id: id.map(Into::into),
+            destination: text.into(),
+            number,
+            of_queue: matches!(destination, Destination::Queue(_)),
+            window,
+        }
+    }
+
+    /// How the client knows it.
+    pub fn name(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.destination)
+    }
+
+    /// Where a message stands here.
+    pub fn standing(&self, position: Position) -> Standing {
+        self.window
+            .as_ref()
+            .map_or(Standing::Unknown, |window| window.standing(position))
+    }
+}
+
+impl Window {
+    /// Keeps a publication of a topic until there is room for it: the bytes that wait now.
+    pub fn push_waiting(&mut self, publication: &Publication) -> usize {
+        self.waiting_bytes += bytes_of(publication);
+        self.waiting.push_back(publication.clone());
+        self.waiting_bytes
+    }
+
+    /// Whether a publication may be sent right away.
+    pub fn has_room(&self) -> bool {
+        self.waiting.is_empty() && self.unsettled.len() < self.size
+    }
+
+    /// The next publication that there is room for.
+    pub fn next_waiting(&mut self) -> Option<Publication> {
+        if self.unsettled.len() >= self.size {
+            return None;
+        }
+        let publication = self.waiting.pop_front()?;
+        self.waiting_bytes -= bytes_of(&publication);
+        Some(publication)
+    }
+
+    /// Notes that a message has been sent.
+    pub fn note_sent(&mut self, position: Position) {
+        self.unsettled.push_back(position);
+        if self
+            .newest
+            .is_none_or(|newest| newest.epoch != position.epoch || newest.offset < position.offset)
+        {
+            self.newest = Some(position);
+        }
+    }
+
+    /// Takes out what an ACK or NACK of a message settles: that message, or all up to it.
+    pub fn settle(&mut self, position: Position) -> Vec<u64> {
+        let Some(at) = self.unsettled.iter().position(|sent| *sent == position) else {
+            return Vec::new();
+        };
+        if self.cumulative {
+            let settled = self.unsettled.drain(..=at);
+            return settled.map(|position| position.offset).collect();
+        }
+        self.unsettled.remove(at);
+        vec![position.offset]
+    }
+
+    fn standing(&self, position: Position) -> Standing {
+        if self.unsettled.contains(&position) {
+            return Standing::Unsettled;
+        }
+        match self.newest {
+            Some(newest)
+                if newest.epoch == position.epoch
+                    && (1..=newest.offset).contains(&position.offset) =>
+            {
+                Standing::Settled
+            }
+            _ => Standing::Unknown,
+        }
+    }
+}
+
+fn bytes_of(publication: &Publication) -> usize {
+    PUBLICATION_BYTES + publication.headers.len() + publication.payload.len()
+}

@@ -1,0 +1,292 @@
+//! Who is subscribed to what, and how a subscription begins and ends.
+
+use super::connection::{Phase, Place, Subscription};
+use super::lane::{Joiner, Member};
+use super::lifecycle::Reason;
+use super::mail::{QueueRequest, Request, Ticket};
+use super::{Begun, ConnectionId, Shard};
+use crate::channel::{ChannelName, Refused};
+use crate::encoding::Encoding;
+use crate::endpoint::{Via, Which};
+use crate::publication::Position;
+
+impl Shard {
+    /// Asks the owner to count the connection in; [`Shard::handle_subscribed`] follows. Nothing
+    /// happens if it is in that lane already, or about to be.
+    pub(super) fn subscribe(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        channel: ChannelName,
+        via: Via,
+    ) {
+        if let Via::Lane(encoding) = &via
+            && self.is_in_lane(id, &channel, encoding)
+        {
+            return;
+        }
+        let place = Place::Pending(Box::new((channel.clone(), via)));
+        if !self.add_subscription(now_ms, id, number, place) {
+            return;
+        }
+        self.fanout.count_in(&channel);
+        let ticket = ticket_of(id, number);
+        let owner = self.owner_of(&channel);
+        self.ask(now_ms, owner, Request::Subscribe { channel, ticket });
+    }
+
+    /// Asks the owner of a queue for its messages; [`Shard::handle_subscribed`] follows.
+    pub(super) fn consume(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        queue: ChannelName,
+        window: u32,
+    ) {
+        let place = Place::Queue(Box::new(queue.clone()));
+        if !self.add_subscription(now_ms, id, number, place) {
+            return;
+        }
+        let ticket = ticket_of(id, number);
+        let request = QueueRequest::Consume { window, ticket };
+        self.ask_queue(now_ms, queue, request);
+    }
+
+    /// Ends a connection's subscriptions of which that is true, if there are any.
+    pub(super) fn unsubscribe(&mut self, now_ms: u64, id: ConnectionId, which: &Which) {
+        let numbers = match which {
+            Which::Number(number) => vec![*number],
+            Which::Channel(channel) => self.numbers_of(id, channel),
+        };
+        for number in numbers {
+            if let Some(connection) = self.connections.table.get_mut(id)
+                && let Some(subscription) = connection.subscriptions.remove(number)
+            {
+                self.leave(now_ms, id, subscription);
+            }
+        }
+        self.connections.note_subscriptions(id);
+    }
+
+    /// Takes a connection out of all its lanes, handouts and queues.
+    pub(super) fn leave_all(&mut self, now_ms: u64, id: ConnectionId) {
+        while let Some(subscription) = self
+            .connections
+            .table
+            .get_mut(id)
+            .and_then(|connection| connection.subscriptions.pop())
+        {
+            self.leave(now_ms, id, subscription);
+        }
+    }
+
+    /// The owner has answered: from here on the connection gets what is published.
+    pub(super) fn handle_subscribed(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        result: Result<Position, Refused>,
+    ) {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return;
+        };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let Some(subscription) = connection.subscriptions.find_mut(number) else {
+            return;
+        };
+        let member = Member {
+            slot: id.slot,
+            subscription: number,
+        };
+        match (&result, &subscription.place) {
+            (Err(_), _) => {
+                self.counters.subscriptions_refused += 1;
+                if let Some(subscription) = connection.subscriptions.remove(number) {
+                    self.leave(now_ms, id, subscription);
+                }
+                self.connections.note_subscriptions(id);
+            }
+            (Ok(begun), Place::Pending(pending)) => {
+                let (channel, via) = &**pending;
+                subscription.place = match via {
+                    Via::Lane(encoding) => {
+                        let (lane, position) = self.fanout.join(channel, encoding, member);
+                        Place::Active {
+                            lane: lane.slot,
+                            position,
+                        }
+                    }
+                    Via::Session => {
+                        let position = self.fanout.join_handout(channel, member, begun.offset);
+                        Place::Handed(Box::new((channel.clone(), position)))
+                    }
+                };
+            }
+            (Ok(_), Place::Queue(_)) => {}
+            // Nobody is answered twice.
+            (Ok(_), Place::Active { .. } | Place::Handed(_)) => return,
+        }
+        self.tell_begun(now_ms, (id, number, result));
+    }
+
+    /// Tells members of their new positions.
+    pub(super) fn note_joined(&mut self, joined: &[(Joiner, u32)]) {
+        for (joiner, position) in joined {
+            self.set_position(joiner.member, *position);
+        }
+    }
+
+    pub(super) fn set_position(&mut self, member: Member, position: u32) {
+        let subscription = self
+            .connections
+            .table
+            .at_mut(member.slot)
+            .and_then(|connection| connection.subscriptions.find_mut(member.subscription));
+        match subscription.map(|subscription| &mut subscription.place) {
+            Some(Place::Active { position: old, .. }) => *old = position,
+            Some(Place::Handed(handed)) => handed.1 = position,
+            Some(Place::Pending(_) | Place::Queue(_)) | None => {}
+        }
+    }
+
+    /// Notes a subscription that the owner is asked for. `false` if the connection may not have it, and
+    /// so is closed.
+    fn add_subscription(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        place: Place,
+    ) -> bool {
+        let Some(connection) = self.connections.table.get_mut(id) else {
+            return false;
+        };
+        if connection.phase != Phase::Open {
+            return false;
+        }
+        if connection.subscriptions.len() >= self.config.limits.subscriptions_max {
+            self.counters.closed_limit += 1;
+            self.end(now_ms, id, Reason::Subscriptions);
+            return false;
+        }
+        connection.subscriptions.add(Subscription { number, place });
+        self.connections.note_subscriptions(id);
+        self.counters.subscriptions += 1;
+        true
+    }
+
+    /// Whether the connection is in that lane of the channel, or about to be.
+    fn is_in_lane(&self, id: ConnectionId, channel: &ChannelName, encoding: &Encoding) -> bool {
+        let same = |place: &Place| match place {
+            Place::Pending(pending) => {
+                pending.0 == *channel && matches!(&pending.1, Via::Lane(other) if other == encoding)
+            }
+            Place::Active { lane, .. } => self.fanout.lanes.key_at(*lane).is_some_and(|key| {
+                self.fanout
+                    .lanes
+                    .get(key)
+                    .is_some_and(|lane| lane.channel() == channel && lane.encoding() == encoding)
+            }),
+            Place::Handed(_) | Place::Queue(_) => false,
+        };
+        self.connections
+            .table
+            .get(id)
+            .is_some_and(|connection| connection.subscriptions.iter().any(|one| same(&one.place)))
+    }
+
+    /// The numbers of a connection's subscriptions to a channel.
+    fn numbers_of(&self, id: ConnectionId, channel: &ChannelName) -> Vec<u32> {
+        let of_channel = |place: &Place| match place {
+            Place::Pending(pending) => pending.0 == *channel,
+            Place::Handed(handed) => handed.0 == *channel,
+            Place::Active { lane, .. } => self
+                .fanout
+                .lanes
+                .key_at(*lane)
+                .and_then(|key| self.fanout.lanes.get(key))
+                .is_some_and(|lane| lane.channel() == channel),
+            Place::Queue(_) => false,
+        };
+        let Some(connection) = self.connections.table.get(id) else {
+            return Vec::new();
+        };
+        let subscriptions = connection.subscriptions.iter();
+        subscriptions
+            .filter(|subscription| of_channel(&subscription.place))
+            .map(|subscription| subscription.number)
+            .collect()
+    }
+
+    /// What has to be done about a subscription that the connection does not have any more.
+    fn leave(&mut self, now_ms: u64, id: ConnectionId, subscription: Subscription) {
+        self.counters.subscriptions -= 1;
+        let channel = match subscription.place {
+            Place::Pending(pending) => pending.0,
+            Place::Handed(handed) => {
+                let (channel, position) = *handed;
+                for (member, position) in self
+                    .fanout
+                    .leave_handout(&channel, position)
+                    .into_iter()
+                    .flatten()
+                {
+                    self.set_position(member, position);
+                }
+                channel
+            }
+            Place::Active { lane, position } => {
+                let Some(key) = self.fanout.lanes.key_at(lane) else {
+                    return;
+                };
+                let Some(lane) = self.fanout.lanes.get_mut(key) else {
+                    return;
+                };
+                let channel = lane.channel().clone();
+                for (member, position) in lane.leave(position).into_iter().flatten() {
+                    self.set_position(member, position);
+                }
+                self.fanout.remove_if_empty(key);
+                channel
+            }
+            Place::Queue(queue) => {
+                let ticket = ticket_of(id, subscription.number);
+                self.ask_queue(now_ms, *queue, QueueRequest::Leave { ticket });
+                return;
+            }
+        };
+        if self.fanout.count_out(&channel) {
+            let owner = self.owner_of(&channel);
+            self.ask(now_ms, owner, Request::Leave { channel });
+        }
+    }
+
+    /// Tells a session of a subscription. One that subscribes again when it is told is told of that
+    /// when it has returned.
+    fn tell_begun(&mut self, now_ms: u64, begun: Begun) {
+        self.begun.push_back(begun);
+        if self.telling {
+            return;
+        }
+        self.telling = true;
+        while let Some((id, number, result)) = self.begun.pop_front() {
+            self.call_session(now_ms, id, |session, around| {
+                session.handle_subscribed(number, result, around);
+            });
+        }
+        self.telling = false;
+    }
+}
+
+/// By which the owner's answer finds the subscription.
+pub(super) fn ticket_of(id: ConnectionId, number: u32) -> Ticket {
+    Ticket {
+        asker: id.to_bits(),
+        subscription: number,
+    }
+}
