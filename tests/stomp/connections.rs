@@ -129,12 +129,20 @@ pub fn disconnect_gets_its_receipt_and_an_end_in_order(kind: Kind) {
     let mut site = Site::start(kind);
     site.connect("short");
     site.client.disconnect("short", Some("goodbye"));
-    // webstomp-client closes the WebSocket without waiting for it.
-    if kind != Kind::Webstomp {
-        site.client.receipt("short", "goodbye");
-    }
-    let code = site.client.closed("short");
-    // stomp.py closes the socket itself and says nothing.
+    let code = match kind {
+        // It closes the WebSocket without waiting for the receipt.
+        Kind::Webstomp => site.client.closed("short"),
+        // It closes the socket when the receipt has come, and then tells of it.
+        Kind::StompPy => {
+            let code = site.client.closed("short");
+            site.client.receipt("short", "goodbye");
+            code
+        }
+        Kind::StompJs | Kind::Chromium => {
+            site.client.receipt("short", "goodbye");
+            site.client.closed("short")
+        }
+    };
     let orderly = [1000, 1005].contains(&code) || (kind == Kind::StompPy && code == 1006);
     assert!(orderly, "{code}");
 }

@@ -176,7 +176,7 @@ pub fn a_long_body_is_split_and_put_together(kind: Kind) {
         ..Options::default()
     };
     let mut site = subscribed(kind, &options);
-    let body: String = (0..15 * KIB).map(|n| format!("{n:04} é\n")).collect();
+    let body: String = (0..6 * KIB).map(|n| format!("{n:04} é\n")).collect();
     site.client.send("client", TOPIC, &body);
     site.client.send("client", TOPIC, "and a short one");
     let message = site.client.message("client");
