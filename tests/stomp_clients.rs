@@ -52,6 +52,7 @@ mod stomp {
                     heart_beats {
                         who_wants_none_gets_none
                         they_are_kept_in_both_directions
+                        one_direction_is_enough
                         a_client_that_falls_silent_gets_an_error_and_is_closed
                     }
                     acknowledgements {
@@ -59,7 +60,10 @@ mod stomp {
                         client_acknowledges_everything_up_to_a_message
                         client_individual_acknowledges_one_message
                         a_nack_returns_a_message
+                        a_message_that_always_returns_is_discarded
                         a_topic_waits_for_acknowledgements_and_for_nobody_else
+                        a_topic_ends_a_subscription_that_never_acknowledges
+                        thousands_of_acknowledged_messages_keep_their_order
                     }
                     transactions {
                         commit_sends_everything_in_order
@@ -71,6 +75,7 @@ mod stomp {
                         ten_thousand_messages_arrive_in_order
                         headers_of_a_send_reach_the_message
                         special_characters_in_headers_survive
+                        what_the_server_says_cannot_be_forged
                         bodies_survive
                         a_long_body_is_split_and_put_together
                         frames_go_in_binary_messages_too
@@ -88,13 +93,17 @@ mod stomp {
                         a_subscription_that_is_not_there
                         a_subscription_that_is_there_already
                         a_transaction_that_was_not_begun
+                        a_body_over_the_limit
+                        a_queue_that_is_full
                     }
                     interplay {
                         http_and_raw_publishers_are_heard
                         http_and_raw_subscribers_hear
+                        a_queue_is_no_channel
                     }
                     reconnections {
                         to_a_server_that_was_restarted
+                        to_the_successor_of_a_drained_server
                         after_the_connection_was_cut
                     }
                     $($more { $($scenario)* })*

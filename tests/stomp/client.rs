@@ -412,13 +412,10 @@ impl Client {
         self.take(id, "a heart-beat sent", |event| *event == Event::BeatSent);
     }
 
-    /// Whether the connection has told of heart-beats, in either direction, that have not been asked for.
-    pub fn has_beaten(&mut self, id: &str) -> bool {
+    /// Whether the connection has told that, and it has not been asked for.
+    pub fn has_told(&mut self, id: &str, event: &Event) -> bool {
         self.hear_what_was_told();
-        let events = self.told.get(id).into_iter().flatten();
-        events
-            .into_iter()
-            .any(|event| matches!(event, Event::Beat | Event::BeatSent))
+        self.told.get(id).is_some_and(|told| told.contains(event))
     }
 
     /// The first event of the connection that is wanted and has not been asked for.

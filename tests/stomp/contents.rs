@@ -87,6 +87,35 @@ pub fn special_characters_in_headers_survive(kind: Kind) {
     }
 }
 
+pub fn what_the_server_says_cannot_be_forged(kind: Kind) {
+    let forged = [
+        ("subscription", "forged"),
+        ("message-id", "forged"),
+        ("ack", "forged"),
+        ("redelivered", "forged"),
+    ];
+    for version in ["1.0", "1.1", "1.2"] {
+        let mut site = subscribed(kind, &Options::version(version));
+        let client = &mut site.client;
+        let window = [("ack", "client")];
+        client.subscribe("client", "1", TOPIC, &window);
+        client.subscribe("client", "2", "/queue/contents", &window);
+        client.send_with("client", TOPIC, "to all", &forged);
+        client.send_with("client", "/queue/contents", "to one", &forged);
+        for subscription in ["0", "1", "2"] {
+            let message = client.message_of("client", subscription);
+            for (name, value) in forged {
+                let found = message.headers.get(name).map(String::as_str);
+                assert_ne!(found, Some(value), "{version}: {message:?}");
+            }
+            if subscription != "0" {
+                client.ack("client", &message, &[]);
+            }
+        }
+        client.settle("client");
+    }
+}
+
 /// stomp.py alone leaves them.
 pub fn spaces_around_header_values_survive(kind: Kind) {
     for version in ["1.1", "1.2"] {

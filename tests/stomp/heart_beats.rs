@@ -1,6 +1,7 @@
 //! Heart-beats, both ways.
 
 use super::client::{Kind, Options};
+use super::event::Event;
 use super::site::Site;
 
 /// Often enough for a short test, seldom enough for a busy machine: a client is closed after two and a half times that.
@@ -22,7 +23,9 @@ pub fn who_wants_none_gets_none(kind: Kind) {
     for _ in 0..BEATS {
         site.client.beat("clock");
     }
-    assert!(!site.client.has_beaten("quiet"));
+    for beat in [Event::Beat, Event::BeatSent] {
+        assert!(!site.client.has_told("quiet", &beat));
+    }
     site.client.settle("quiet");
 }
 
@@ -45,6 +48,21 @@ pub fn they_are_kept_in_both_directions(kind: Kind) {
         }
         site.client.settle("alive");
     }
+}
+
+pub fn one_direction_is_enough(kind: Kind) {
+    let mut site = site(kind);
+    site.connect_with("speaks", &Options::beats(EVERY_MS, 0));
+    site.connect_with("listens", &Options::beats(0, EVERY_MS));
+    for _ in 0..BEATS {
+        site.client.beat_sent("speaks");
+        site.client.beat("listens");
+    }
+    for id in ["speaks", "listens"] {
+        site.client.settle(id);
+    }
+    assert!(!site.client.has_told("speaks", &Event::Beat));
+    assert!(!site.client.has_told("listens", &Event::BeatSent));
 }
 
 pub fn a_client_that_falls_silent_gets_an_error_and_is_closed(kind: Kind) {

@@ -2,9 +2,10 @@
 
 use crate::support::Message;
 use crate::support::client::Client as RawClient;
-use crate::support::fanout::{subscribers_on_each_client, with_each_client};
+use crate::support::fanout::{subscribers_on_each_client, texts, with_each_client};
+use crate::support::server::{Options as ServerOptions, Server};
 
-use super::client::Kind;
+use super::client::{Client, Kind, Options};
 use super::site::Site;
 
 pub fn http_and_raw_publishers_are_heard(kind: Kind) {
@@ -45,6 +46,53 @@ pub fn http_and_raw_subscribers_hear(kind: Kind) {
             .send_with("speaker", "/topic/chat", text, &headers);
         for group in &mut groups {
             group.assert_all_receive(&[Message::text(text)]);
+        }
+    }
+    // webstomp-client sends texts alone.
+    if kind != Kind::Webstomp {
+        site.client
+            .send("speaker", "/topic/chat", &b"\0\xff\xfe"[..]);
+        for group in &mut groups {
+            group.assert_all_receive(&[Message::Binary(vec![0, 0xff, 0xfe])]);
+        }
+    }
+}
+
+pub fn a_queue_is_no_channel(kind: Kind) {
+    let mut site = Site::start(kind);
+    let mut http = site.server.http();
+    let mut groups = subscribers_on_each_client(&site.server, &mut http, "same", 1);
+    site.connect("consumer");
+    site.client.subscribe("consumer", "q", "/queue/same", &[]);
+    http.publish("same", "to all");
+    site.client.send("consumer", "/queue/same", "to one");
+    let message = site.client.message("consumer");
+    assert_eq!(message.text(), "to one");
+    http.publish("same", "after");
+    for group in &mut groups {
+        group.assert_all_receive(&texts(["to all", "after"]));
+    }
+}
+
+/// All clients in one room, each of them heard by all.
+#[test]
+fn all_clients_hear_each_other() {
+    const ROOM: &str = "/topic/room";
+    let server = Server::start(ServerOptions::default());
+    let kinds = [Kind::StompJs, Kind::Chromium, Kind::Webstomp, Kind::StompPy];
+    let mut clients = kinds.map(Client::start);
+    for client in &mut clients {
+        client.connect("guest", &server.url("/ws"), &Options::default());
+        client.subscribe("guest", "sub-0", ROOM, &[]);
+    }
+    for (speaker, kind) in kinds.iter().enumerate() {
+        let said = format!("{kind:?} says čau\n🚀");
+        let from = format!("{kind:?}");
+        clients[speaker].send_with("guest", ROOM, &said, &[("from", &from)]);
+        for client in &mut clients {
+            let message = client.message("guest");
+            assert_eq!(message.text(), said);
+            assert_eq!(message.header("from"), from);
         }
     }
 }

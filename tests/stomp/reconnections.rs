@@ -1,5 +1,6 @@
 //! After a loss everything works again.
 
+use crate::support::DEADLINE;
 use crate::support::server::Server;
 
 use super::client::{Client, Kind, Options};
@@ -28,6 +29,21 @@ pub fn to_a_server_that_was_restarted(kind: Kind) {
         site.client.reconnect("loyal");
         assert_all_works(&mut site.client, "loyal");
     }
+}
+
+/// SIGTERM: the server says goodbye before it ends.
+pub fn to_the_successor_of_a_drained_server(kind: Kind) {
+    let mut site = Site::start_with(kind, "[timeouts]\ndrain_ms = 100\n");
+    site.connect_with("loyal", &options());
+    let (addresses, server_options) = (site.server.addresses, site.server.options.clone());
+    site.server.signal("TERM");
+    let error = site.client.error("loyal");
+    assert!(error.headers.contains_key("message"), "{error:?}");
+    assert_eq!(site.client.closed("loyal"), 1001, "{error:?}");
+    site.server.wait_for_exit(DEADLINE);
+    site.server = Server::start_at(addresses, server_options);
+    site.client.reconnect("loyal");
+    assert_all_works(&mut site.client, "loyal");
 }
 
 pub fn after_the_connection_was_cut(kind: Kind) {
