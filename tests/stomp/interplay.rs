@@ -50,8 +50,13 @@ pub fn http_and_raw_subscribers_hear(kind: Kind) {
     }
     // webstomp-client sends texts alone.
     if kind != Kind::Webstomp {
-        site.client
-            .send("speaker", "/topic/chat", &b"\0\xff\xfe"[..]);
+        let options = Options {
+            binary: true,
+            ..Options::default()
+        };
+        site.connect_with("of bytes", &options);
+        let body = &b"\0\xff\xfe"[..];
+        site.client.send("of bytes", "/topic/chat", body);
         for group in &mut groups {
             group.assert_all_receive(&[Message::Binary(vec![0, 0xff, 0xfe])]);
         }
