@@ -10,6 +10,7 @@ mod support;
 mod stomp {
     pub mod client;
     pub mod event;
+    pub mod program;
     mod site;
 
     mod acknowledgements;

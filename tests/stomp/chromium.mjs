@@ -1,17 +1,17 @@
-// Drives connections of `@stomp/stompjs` in a page of a headless Chromium as it is told: tests/stomp/client.rs lists
-// commands and events. Its arguments are the folder that has the library in its node_modules, the one that has
-// playwright-core, and the endpoint of a browser that browser.mjs has started.
+// Drives connections of `@stomp/stompjs` in a page of a headless Chromium as it is told: tests/stomp/program.rs lists
+// commands and events. Its arguments are the folder that has the library in its node_modules, and the one that has
+// playwright-core.
 //
 // The page and its scripts come from a server in here, of the same machine as the one that is tested: for others Chromium
 // asks its user.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const [folder, playwrightFolder, endpoint] = process.argv.slice(2)
+const [folder, playwrightFolder] = process.argv.slice(2)
 
 const files = {
   '/stomp.js': `${folder}/node_modules/@stomp/stompjs/bundles/stomp.umd.js`,
@@ -45,7 +45,7 @@ const page = `<!doctype html>
 </script>`
 
 const chromium = createRequire(`${playwrightFolder}/`)('playwright-core').chromium
-const browser = await chromium.connect(endpoint)
+const browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
 const tab = await browser.newPage()
 tab.on('pageerror', (error) => console.error(error))
 tab.on('console', (message) => { if (message.type() === 'error') console.error(message.text()) })
@@ -53,26 +53,34 @@ await tab.exposeFunction('tellAll', (lines) => process.stdout.write(lines + '\n'
 await tab.goto(await served())
 await tab.waitForFunction(() => window.commandAll)
 
-// Commands go in batches too.
-let waiting = []
+// Commands go in batches too, but not in such that a page has time for nothing else.
+const batchMax = 200
+const waiting = []
 let isOnTheWay = false
 async function pass() {
   if (isOnTheWay) return
   isOnTheWay = true
   while (waiting.length > 0) {
-    const batch = waiting
-    waiting = []
+    const batch = waiting.splice(0, batchMax)
     await tab.evaluate((commands) => window.commandAll(commands), batch)
   }
   isOnTheWay = false
 }
 
+// Who has told all that there is to do may not listen to what comes of it.
+let isEnding = false
+process.stdout.on('error', () => {})
+
 const commands = createInterface({ input: process.stdin })
 commands.on('line', (line) => {
   waiting.push(JSON.parse(line))
-  pass()
+  pass().catch((error) => { if (!isEnding) throw error })
 })
-commands.on('close', () => process.exit(0))
+commands.on('close', async () => {
+  isEnding = true
+  await browser.close()
+  process.exit(0)
+})
 
 /** Serves page and scripts, and returns their origin. */
 async function served() {
@@ -86,4 +94,10 @@ async function served() {
 
 function beside(name) {
   return fileURLToPath(new URL(name, import.meta.url))
+}
+
+function chromiumPath() {
+  const path = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync)
+  if (!path) throw new Error('there is no /usr/bin/chromium: run tests/install-tools')
+  return path
 }

@@ -1,32 +1,14 @@
-//! Real STOMP clients, each a program of its own that does as it is told over its standard input and tells what it sees
-//! on its standard output, one JSON object a line.
-//!
-//! | command (`do`, with `id`) | fields |
-//! | --- | --- |
-//! | `connect` | `url`, `versions`, `subprotocols` where not the library's, `beats` `[sent, wanted]` in ms, `headers`; `reconnect_ms`; `binary` WebSocket messages; `split` over several |
-//! | `reconnect` | connects again with the same, where the library does not by itself |
-//! | `send` | `destination`, `headers`, `text` or `binary` in hex |
-//! | `subscribe`, `unsubscribe` | `subscription`, `headers`; `destination` |
-//! | `ack`, `nack` | the `message`'s number on its connection, `headers` |
-//! | `begin`, `commit`, `abort` | `transaction`, `receipt` if wanted |
-//! | `disconnect` | `receipt` if wanted |
-//! | `mute` | heart-beats that the library sends are lost from now on |
-//! | `cut` | the connection ends without a goodbye; Chromium says one |
-//!
-//! What is told are [`Event`]s.
+//! Real STOMP clients: what a test lets them do, and what they tell.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::event::{Connected, ErrorFrame, Event, Message, parse};
+use super::event::{Connected, ErrorFrame, Event, Message};
+use super::program::Program;
 use crate::support::DEADLINE;
 
 /// Which client.
@@ -108,11 +90,12 @@ impl<'a> From<&'a [u8]> for Body<'a> {
     }
 }
 
-/// One client program with any number of connections, each with an id of the test's choice.
+/// Any number of connections of one client, each with an id of the test's choice.
 pub struct Client {
     pub kind: Kind,
-    child: Child,
-    commands: Option<ChildStdin>,
+    program: Arc<Program>,
+    /// Which client of the program it is.
+    number: usize,
     events: Receiver<(String, Event)>,
     /// What was told and has not been asked for, by connections.
     told: HashMap<String, VecDeque<Event>>,
@@ -120,28 +103,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts the program.
+    /// Starts the client's program, or makes use of the one browser.
     pub fn start(kind: Kind) -> Self {
-        let mut child = program(kind)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start the {kind:?} client: {error}"));
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (told, events) = mpsc::channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let event =
-                    parse(&line).unwrap_or_else(|error| panic!("a client told {line:?}: {error}"));
-                if told.send(event).is_err() {
-                    return;
-                }
-            }
-        });
+        let program = Program::of(kind);
+        let (number, events) = program.add_client();
         Self {
             kind,
-            commands: child.stdin.take(),
-            child,
+            program,
+            number,
             events,
             told: HashMap::new(),
             receipts: 0,
@@ -469,100 +438,20 @@ impl Client {
         }
     }
 
-    fn tell(&mut self, what: &str, id: &str, mut command: Value) {
-        command["do"] = what.into();
-        command["id"] = id.into();
-        let commands = self.commands.as_mut().unwrap();
-        writeln!(commands, "{command}")
-            .unwrap_or_else(|error| panic!("the {:?} client has ended: {error}", self.kind));
+    fn tell(&mut self, what: &str, id: &str, command: Value) {
+        self.program.tell(self.number, what, id, command);
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        const ENDS_WITHIN: Duration = Duration::from_secs(5);
-        // Without commands it ends by itself, and closes its page in the browser.
-        self.commands = None;
-        let until = Instant::now() + ENDS_WITHIN;
-        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until {
-            thread::sleep(Duration::from_millis(5));
-        }
-        // It fails when the program has ended, which is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.remove_client(self.number);
     }
 }
 
 /// The subprotocol of a version.
 pub fn subprotocol(version: &str) -> String {
     format!("v{}.stomp", version.replace('.', ""))
-}
-
-/// The client's program, or the end of the test with a word on how to install it: a test is never skipped.
-fn program(kind: Kind) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = root.join("tests/stomp");
-    let script = |name| {
-        let mut command = Command::new("node");
-        command.arg(scripts.join(name));
-        command
-    };
-    match kind {
-        Kind::StompJs => {
-            let mut command = script("node.mjs");
-            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
-            command.arg("stompjs").arg(folder);
-            command
-        }
-        Kind::Webstomp => {
-            let mut command = script("node.mjs");
-            let folder = installed(root, "node", "node_modules/webstomp-client");
-            command.arg("webstomp").arg(folder);
-            command
-        }
-        Kind::Chromium => {
-            let mut command = script("chromium.mjs");
-            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
-            let playwright = installed(root, "browser", "node_modules/playwright-core");
-            let endpoint = browser(script("browser.mjs").arg(&playwright));
-            command.args([folder, playwright]).arg(endpoint);
-            command
-        }
-        Kind::StompPy => {
-            let folder = installed(root, "python", "bin/python");
-            let mut command = Command::new(folder.join("bin/python"));
-            command.arg("-u").arg(scripts.join("stomp_py.py"));
-            command
-        }
-    }
-}
-
-/// The endpoint of the one browser that all tests of this process share: to start one costs more than most tests.
-fn browser(script: &mut Command) -> &'static str {
-    static BROWSER: OnceLock<(String, ChildStdin)> = OnceLock::new();
-    let start = || {
-        let script = script.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = script.spawn().expect("node starts");
-        let mut endpoint = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut endpoint).unwrap();
-        assert!(endpoint.starts_with("ws://"), "no browser: {endpoint:?}");
-        // It ends when this end of the pipe is closed, which is when this process ends.
-        (endpoint.trim_end().to_owned(), child.stdin.take().unwrap())
-    };
-    &BROWSER.get_or_init(start).0
-}
-
-/// The folder below target/tools of a tool that has such a file.
-fn installed(root: &Path, folder: &str, file: &str) -> PathBuf {
-    let folder = root.join("target/tools").join(folder);
-    let path = folder.join(file);
-    assert!(
-        path.exists(),
-        "{} is not there: tests/run installs the clients that the tests drive (tests/install-tools does just that)",
-        path.display()
-    );
-    folder
 }
 
 fn headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Value {

@@ -1,5 +1,5 @@
 // Carries out commands on the connections of one STOMP library and tells what they see, in node as in a page:
-// tests/stomp/client.rs lists commands and events.
+// tests/stomp/program.rs lists commands and events.
 
 /**
  * What carries out a command, with `Connection` of stompjs.mjs or webstomp.mjs, its library, the environment's WebSocket,
@@ -14,9 +14,18 @@ export function commander(Connection, library, WebSocket, tell) {
     connections.set(id, { connection, options })
   }
 
+  const leave = (beginning) => {
+    for (const [id, { connection }] of connections) {
+      if (!id.startsWith(beginning)) continue
+      connection.leave()
+      connections.delete(id)
+    }
+  }
+
   return ({ do: what, id, ...command }) => {
     try {
       if (what === 'connect') open(id, command)
+      else if (what === 'leave') leave(id)
       else if (what === 'reconnect' && !Connection.reconnects) open(id, connections.get(id).options)
       else if (what !== 'reconnect') connections.get(id).connection[what](command)
     } catch (error) {

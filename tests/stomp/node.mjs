@@ -1,4 +1,4 @@
-// Drives connections of a STOMP library in node as it is told: tests/stomp/client.rs lists commands and events. Its
+// Drives connections of a STOMP library in node as it is told: tests/stomp/program.rs lists commands and events. Its
 // arguments are the library, `stompjs` or `webstomp`, and the folder that has it and `ws` in its node_modules.
 
 import { createRequire } from 'node:module'

@@ -1,4 +1,4 @@
-"""Drives WebSocket connections of `stomp.py` as it is told: tests/stomp/client.rs lists commands and events.
+"""Drives WebSocket connections of `stomp.py` as it is told: tests/stomp/program.rs lists commands and events.
 
 The library's WebSocket class speaks STOMP 1.2 alone; for 1.1 and 1.0 the same transport is put under its other protocol
 classes. The transport is only listened in on: close codes and heart-beats pass by its users.

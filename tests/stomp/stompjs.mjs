@@ -98,4 +98,8 @@ export class Connection {
   cut() {
     this.wire.cut()
   }
+
+  leave() {
+    this.client.deactivate({ force: true })
+  }
 }
