@@ -277,8 +277,9 @@ impl Session {
                 return progress;
             };
             let decompression = around.codec.decompression(open.deflate);
-            let limits = &around.settings.messages;
-            let read = open.reader.read(&mut input[at..], limits, decompression);
+            let settings = around.settings;
+            let limits = settings.routes.limits(open.route, settings.messages);
+            let read = open.reader.read(&mut input[at..], &limits, decompression);
             match read {
                 Ok((consumed, item)) => {
                     at += consumed;

@@ -33,6 +33,8 @@ pub struct Connected {
     waiting: VecDeque<Waiting>,
     /// DISCONNECT has come, and with it perhaps a receipt.
     leaving: Option<Option<Box<str>>>,
+    /// It has been done.
+    has_left: bool,
 }
 
 /// A message or a subscription that its owner has yet to confirm.
@@ -52,6 +54,7 @@ impl Connected {
             transactions: Transactions::default(),
             waiting: VecDeque::new(),
             leaving: None,
+            has_left: false,
         }
     }
 
@@ -62,6 +65,11 @@ impl Connected {
     /// How long the client may say nothing, in ms; 0 for as long as it likes.
     pub fn silence_ms(&self) -> u32 {
         self.silence_ms
+    }
+
+    /// Whether the client has said good-bye and the connection is being closed.
+    pub fn has_left(&self) -> bool {
+        self.has_left
     }
 
     /// A frame of the client's.
@@ -144,6 +152,13 @@ impl Connected {
         receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
+        // STOMP 1.0 does not say that others must have none.
+        if frame.command != Command::Send
+            && self.version != Version::V1_0
+            && !frame.body().is_empty()
+        {
+            return Err(ErrorReply::body(frame.command));
+        }
         match frame.command {
             Command::Connect | Command::Stomp => {
                 return Err(ErrorReply::new(
@@ -220,9 +235,14 @@ impl Connected {
                 "Give every subscription of the connection an id of its own.",
             ));
         }
-        let mode = AckMode::parse(frame.header("ack"))
-            .map_err(|error| ErrorReply::new(error.to_string(), ""))?;
+        let mode = AckMode::parse(frame.header("ack")).map_err(|error| {
+            let help = "Write auto, client or client-individual, or leave the header out.";
+            ErrorReply::new(error.to_string(), help)
+        })?;
         let prefetch_count = prefetch_count(frame, work.settings.prefetch_count)?;
+        if self.subscriptions.len() >= work.settings.subscriptions_max {
+            return Err(ErrorReply::subscriptions(work.settings.subscriptions_max));
+        }
         let destination = Destination::to_subscribe(text, self.user.as_deref())?;
         let context = &mut *work.context;
         let number = match (&destination, mode) {
@@ -295,19 +315,15 @@ impl Connected {
     /// Which message an ACK or NACK names: by its `ack` header in 1.2, before that by its id and its
     /// subscription, which 1.0 may leave out.
     fn find_acknowledged(&self, frame: &Frame<'_>) -> Result<Unsettled, ErrorReply> {
-        let (text, number, subscription) = match self.version {
-            Version::V1_2 => {
-                let id = required(frame, "id")?;
-                let (number, position) = id.split_once('-').unwrap_or(("", id));
-                (position, Some(number.parse::<u32>().ok()), None)
-            }
+        let (text, subscription) = match self.version {
+            Version::V1_2 => (required(frame, "id")?, None),
             Version::V1_1 => {
                 let subscription = required(frame, "subscription")?;
-                (required(frame, "message-id")?, None, Some(subscription))
+                (required(frame, "message-id")?, Some(subscription))
             }
             Version::V1_0 => {
                 let subscription = frame.header("subscription");
-                (required(frame, "message-id")?, None, subscription)
+                (required(frame, "message-id")?, subscription)
             }
         };
         let unknown = || {
@@ -323,9 +339,17 @@ impl Connected {
                 },
             )
         };
-        let position = Position::of_id(text).ok_or_else(unknown)?;
+        // In 1.2 the subscription's number stands in front of the message's id.
+        let (number, id) = match self.version {
+            Version::V1_2 => {
+                let (number, id) = text.split_once('-').ok_or_else(unknown)?;
+                (Some(number.parse().map_err(|_| unknown())?), id)
+            }
+            Version::V1_0 | Version::V1_1 => (None, text),
+        };
+        let position = Position::of_id(id).ok_or_else(unknown)?;
         let candidates = self.subscriptions.iter().filter(|one| {
-            number.is_none_or(|number| number == Some(one.number))
+            number.is_none_or(|number: u32| number == one.number)
                 && subscription.is_none_or(|name| one.name() == name)
         });
         let mut settled = None;
@@ -429,6 +453,7 @@ impl Connected {
             return;
         }
         if let Some(receipt) = self.leaving.take() {
+            self.has_left = true;
             if let Some(receipt) = receipt {
                 self.put_receipt(&receipt, work);
             }

@@ -36,7 +36,9 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let settings = Arc::new(Settings::new(config));
     ["/stomp", "/ws"].into_iter().map(move |path| {
         let settings = settings.clone();
+        let message_bytes_max = settings.message_bytes_max();
         Route::new(path, move || Stomp::new(settings.clone()))
+            .message_bytes_max(message_bytes_max)
             .subprotocols(Version::SUBPROTOCOLS)
             .preference(Preference::Server)
     })
@@ -155,7 +157,11 @@ impl Endpoint for Stomp {
                             })
                         }
                         (Some(Item::Frame(frame)), Stage::Connected(connected)) => {
-                            connected.handle(&frame, &mut work)
+                            let done = connected.handle(&frame, &mut work);
+                            if connected.has_left() {
+                                *stage = Stage::Over;
+                            }
+                            done
                         }
                     }
                 }
