@@ -116,15 +116,23 @@ mod stomp {
     clients! {
         stompjs_in_node, StompJs:
             connections { a_version_that_nobody_speaks_is_refused }
-            contents { bodies_that_are_no_text_survive };
+            contents {
+                bodies_that_are_no_text_survive
+                names_may_have_special_characters
+            };
         stompjs_in_chromium, Chromium:
             connections { a_version_that_nobody_speaks_is_refused }
-            contents { bodies_that_are_no_text_survive };
-        webstomp_in_node, Webstomp:;
+            contents {
+                bodies_that_are_no_text_survive
+                names_may_have_special_characters
+            };
+        webstomp_in_node, Webstomp:
+            contents { a_colon_that_is_not_escaped_is_taken };
         stomp_py, StompPy:
             connections { a_version_that_nobody_speaks_is_refused }
             contents {
                 bodies_that_are_no_text_survive
+                names_may_have_special_characters
                 spaces_around_header_values_survive
                 a_header_of_one_version_breaks_no_frame_of_another
             };

@@ -87,6 +87,43 @@ pub fn special_characters_in_headers_survive(kind: Kind) {
     }
 }
 
+pub fn names_may_have_special_characters(kind: Kind) {
+    let name = "a:b \\ c, ü\nd";
+    let (topic, queue) = ("/topic/a:b c/ü", "/queue/a:b \\ ü");
+    let mut site = Site::start(kind);
+    site.connect("client");
+    let client = &mut site.client;
+    client.subscribe("client", name, topic, &[]);
+    client.subscribe("client", "queue:1", queue, &[("ack", "client")]);
+    client.begin("client", name, Some(name));
+    client.receipt("client", name);
+    for destination in [topic, queue] {
+        let named = [("transaction", name)];
+        client.send_with("client", destination, "named", &named);
+    }
+    client.commit("client", name, None);
+    let message = client.message_of("client", name);
+    assert_eq!(message.header("destination"), topic);
+    let message = client.message_of("client", "queue:1");
+    assert_eq!(message.header("destination"), queue);
+    client.ack("client", &message, &[("receipt", name)]);
+    client.receipt("client", name);
+    client.unsubscribe("client", name, &[("receipt", "r")]);
+    client.receipt("client", "r");
+}
+
+/// Clients that know no escapes send it so.
+pub fn a_colon_that_is_not_escaped_is_taken(kind: Kind) {
+    for version in ["1.0", "1.1", "1.2"] {
+        let mut site = subscribed(kind, &Options::version(version));
+        let link = [("link", "http://example.com:80/")];
+        site.client.send_with("client", TOPIC, "", &link);
+        let message = site.client.message("client");
+        let told = message.header("link").replace("\\c", ":");
+        assert_eq!(told, link[0].1, "{version}");
+    }
+}
+
 pub fn what_the_server_says_cannot_be_forged(kind: Kind) {
     let forged = [
         ("subscription", "forged"),

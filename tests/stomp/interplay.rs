@@ -9,28 +9,41 @@ use super::client::{Client, Kind, Options};
 use super::site::Site;
 
 pub fn http_and_raw_publishers_are_heard(kind: Kind) {
+    const CHANNEL: &str = "prices/eur €";
+    const ENCODED: &str = "prices/eur%20%E2%82%AC";
     let mut site = Site::start(kind);
+    let mut http = site.server.http();
     site.connect("reader");
-    site.client
-        .subscribe("reader", "0", "/topic/prices/eur €", &[]);
-    site.server.http().publish("prices/eur%20%E2%82%AC", "1.10");
-    let message = site.client.message("reader");
-    assert_eq!(message.text(), "1.10");
-    assert_eq!(message.header("destination"), "/topic/prices/eur €");
+    let topic = format!("/topic/{CHANNEL}");
+    // One is a lane, the other is handed its messages one by one.
+    for (subscription, mode) in [("0", "auto"), ("1", "client")] {
+        let with = [("ack", mode)];
+        site.client.subscribe("reader", subscription, &topic, &with);
+    }
+    let mut assert_heard = |body: &[u8]| {
+        for subscription in ["0", "1"] {
+            let message = site.client.message_of("reader", subscription);
+            assert_eq!(message.body, body, "{message:?}");
+            assert_eq!(message.header("destination"), topic);
+        }
+    };
+    http.publish(ENCODED, "1.10");
+    assert_heard(b"1.10");
+    let body = serde_json::json!({ "channel": CHANNEL, "data": { "price": 1.2 } });
+    http.api("publish", &body.to_string());
+    assert_heard(br#"{"price":1.2}"#);
 
-    let body = serde_json::json!({ "channel": "prices/eur €", "data": { "price": 1.2 } });
-    site.server.http().api("publish", &body.to_string());
-    assert_eq!(site.client.message("reader").text(), r#"{"price":1.2}"#);
-
-    let url = site.server.url("/pub/prices/eur%20%E2%82%AC");
+    let url = site.server.url(&format!("/pub/{ENCODED}"));
     with_each_client(|mut publisher: RawClient| {
         publisher.open("publisher", &url);
-        publisher.send("publisher", &Message::text("1.30 €\n\n"));
-        assert_eq!(site.client.message("reader").text(), "1.30 €\n\n");
+        for text in ["1.30 €\n\n", ""] {
+            publisher.send("publisher", &Message::text(text));
+            assert_heard(text.as_bytes());
+        }
         // webstomp-client cannot read frames with a NUL inside.
         if kind != Kind::Webstomp {
             publisher.send("publisher", &Message::Binary(vec![0, 1, 0xff, 0]));
-            assert_eq!(site.client.message("reader").body, [0, 1, 0xff, 0]);
+            assert_heard(&[0, 1, 0xff, 0]);
         }
     });
 }
