@@ -84,7 +84,12 @@ mod stomp {
                     destinations {
                         a_topic_is_heard_by_all_its_subscriptions
                         an_unsubscribed_topic_is_heard_no_more
+                        a_subscription_may_change_at_once
+                        many_subscriptions_of_a_connection_keep_their_order
+                        long_bodies_reach_many_subscribers
+                        what_was_sent_before_disconnect_is_heard
                         a_queue_gives_each_message_to_one_consumer
+                        an_idle_consumer_holds_up_nobody
                         a_queue_keeps_what_nobody_has_taken
                         a_message_returns_when_its_consumer_goes
                         a_user_hears_what_is_for_the_user

@@ -56,6 +56,149 @@ pub fn an_unsubscribed_topic_is_heard_no_more(kind: Kind) {
     assert_eq!((&*message.subscription, message.text()), ("a", "again"));
 }
 
+pub fn a_subscription_may_change_at_once(kind: Kind) {
+    const ROUNDS: usize = 50;
+    let mut site = Site::start(kind);
+    site.connect("fickle");
+    let client = &mut site.client;
+    // Topics are owned by different shards, so that answers come in any order.
+    for round in 0..ROUNDS {
+        let modes = [("topic", "auto"), ("topic", "client"), ("queue", "client")];
+        for (name, (place, mode)) in ["a", "b", "c"].into_iter().zip(modes) {
+            let destination = format!("/{place}/{name}{round}");
+            client.begin_subscribe("fickle", name, &destination, &[("ack", mode)]);
+            if round + 1 < ROUNDS {
+                client.unsubscribe("fickle", name, &[]);
+            }
+        }
+    }
+    client.settle("fickle");
+    for round in 0..ROUNDS {
+        for destination in ["/topic/a", "/topic/b", "/queue/c"] {
+            let text = round.to_string();
+            client.send("fickle", &format!("{destination}{round}"), &text);
+        }
+    }
+    for name in ["a", "b", "c"] {
+        let message = client.message_of("fickle", name);
+        assert_eq!(message.text(), (ROUNDS - 1).to_string());
+    }
+}
+
+pub fn many_subscriptions_of_a_connection_keep_their_order(kind: Kind) {
+    const SUBSCRIPTIONS: usize = 50;
+    const MESSAGES: usize = 20;
+    let mut site = Site::start(kind);
+    site.connect("reader");
+    site.connect("sender");
+    let client = &mut site.client;
+    let (name, topic) = (
+        |of: usize| format!("sub-{of}"),
+        |of: usize| format!("/topic/{of}"),
+    );
+    for of in 0..SUBSCRIPTIONS {
+        client.subscribe("reader", &name(of), &topic(of), &[]);
+    }
+    for number in 0..MESSAGES {
+        for of in 0..SUBSCRIPTIONS {
+            client.send("sender", &topic(of), &format!("{of}: {number}"));
+        }
+    }
+    for of in 0..SUBSCRIPTIONS {
+        for number in 0..MESSAGES {
+            let message = client.message_of("reader", &name(of));
+            assert_eq!(message.text(), format!("{of}: {number}"));
+        }
+    }
+}
+
+/// node and Chromium have them compressed, once for all.
+pub fn long_bodies_reach_many_subscribers(kind: Kind) {
+    const TOPIC: &str = "/topic/long";
+    let readers: Vec<String> = (0..5).map(|n| format!("reader {n}")).collect();
+    let mut site = Site::start(kind);
+    for id in &readers {
+        site.connect(id);
+        site.client.subscribe(id, "sub-0", TOPIC, &[]);
+    }
+    let bodies = (1..=12).map(|n| -> String {
+        let line = |m: usize| format!("{n} {m} {} é\n", m * m % 7_919);
+        (0..n * 250).map(line).collect()
+    });
+    for body in bodies {
+        site.client.send(&readers[0], TOPIC, &body);
+        for id in &readers {
+            let message = site.client.message(id);
+            assert!(message.text() == body, "{message:?} of {}", body.len());
+        }
+    }
+}
+
+pub fn what_was_sent_before_disconnect_is_heard(kind: Kind) {
+    const MESSAGES: usize = 100;
+    let mut site = Site::start(kind);
+    for id in ["reader", "hasty"] {
+        site.connect(id);
+    }
+    let client = &mut site.client;
+    client.subscribe("reader", "t", "/topic/last", &[]);
+    client.subscribe("reader", "q", "/queue/last", &[]);
+    for number in 0..MESSAGES {
+        for destination in ["/topic/last", "/queue/last"] {
+            client.send("hasty", destination, &number.to_string());
+        }
+    }
+    client.disconnect("hasty", None);
+    client.closed("hasty");
+    for subscription in ["t", "q"] {
+        for number in 0..MESSAGES {
+            let message = client.message_of("reader", subscription);
+            assert_eq!(message.text(), number.to_string());
+        }
+    }
+}
+
+pub fn an_idle_consumer_holds_up_nobody(kind: Kind) {
+    const QUEUE: &str = "/queue/shared";
+    const MESSAGES: usize = 30;
+    let mut site = Site::start(kind);
+    for id in ["idle", "busy"] {
+        site.connect(id);
+        let window = [("ack", "client-individual"), ("prefetch-count", "2")];
+        // Two consumers of one connection are consumers as any others.
+        for subscription in ["0", "1"] {
+            site.client.subscribe(id, subscription, QUEUE, &window);
+        }
+    }
+    let client = &mut site.client;
+    for number in 0..MESSAGES {
+        client.send("busy", QUEUE, &number.to_string());
+    }
+    // Each of the idle connection's two holds as many as its window has room for.
+    let held = client.texts("idle", 4);
+    let mut taken = HashSet::new();
+    for _ in 0..MESSAGES - held.len() {
+        let message = client.message("busy");
+        assert!(
+            taken.insert(message.text().to_owned()),
+            "twice: {message:?}"
+        );
+        client.ack("busy", &message, &[]);
+    }
+    assert!(held.iter().all(|text| !taken.contains(text)), "{held:?}");
+    client.cut("idle");
+    client.closed("idle");
+    for _ in &held {
+        let message = client.message("busy");
+        assert!(
+            taken.insert(message.text().to_owned()),
+            "twice: {message:?}"
+        );
+        client.ack("busy", &message, &[]);
+    }
+    assert_eq!(taken.len(), MESSAGES);
+}
+
 pub fn a_queue_gives_each_message_to_one_consumer(kind: Kind) {
     const MESSAGES: usize = 200;
     let mut site = Site::start(kind);

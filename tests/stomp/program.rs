@@ -3,7 +3,7 @@
 //!
 //! | command (`do`, with `id`) | fields |
 //! | --- | --- |
-//! | `connect` | `url`, `versions`, `subprotocols` where not the library's, `beats` `[sent, wanted]` in ms, `headers`; `reconnect_ms`; `binary` WebSocket messages; `split` over several |
+//! | `connect` | the fields of [`Options`](super::client::Options) with the `url` |
 //! | `reconnect` | connects again with the same, where the library does not by itself |
 //! | `send` | `destination`, `headers`, `text` or `binary` in hex |
 //! | `subscribe`, `unsubscribe` | `subscription`, `headers`; `destination` |
