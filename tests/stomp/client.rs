@@ -173,7 +173,15 @@ impl Client {
     /// Waits until a lost connection has been replaced.
     pub fn reconnect(&mut self, id: &str) -> Connected {
         self.tell("reconnect", id, json!({}));
-        self.connected(id)
+        loop {
+            // Attempts that the library made before the server was back have come to nothing.
+            let event = self.take(id, "CONNECTED", |event| {
+                matches!(event, Event::Connected(_) | Event::Closed { .. })
+            });
+            if let Event::Connected(connected) = event {
+                return connected;
+            }
+        }
     }
 
     pub fn send<'a>(&mut self, id: &str, destination: &str, body: impl Into<Body<'a>>) {
