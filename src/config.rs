@@ -193,6 +193,9 @@ settings_table! {
         /// Sends in one turn of the shard's loop before it looks at sockets, timers and mailboxes again.
         sends_per_turn_max: usize = 4_096, 16..=1_048_576 "sends a turn";
 
+        /// Bytes that are put together for one connection from all that its channels have for it, to leave in one send.
+        merge_bytes_max: usize = 16_384, 0..=65_536 "bytes a send", 0 = "each channel sends for itself";
+
         /// Bytes that one lane may hold unsent; beyond it those who publish to its channel are made to wait.
         lane_bytes_max: usize = 262_144, 4_096..=1_073_741_824 "bytes a lane";
 

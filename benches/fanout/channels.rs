@@ -1,4 +1,4 @@
-//! The load of several channels: every subscriber is on some of them, and all of them are published to.
+//! The load of several channels: every subscriber is on some of them, and all of them are published to, together or in turn.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
@@ -26,15 +26,38 @@ const STALL: Duration = Duration::from_secs(5);
 /// How long a client that sleeps sleeps at most.
 const SLEEP_MS: u8 = 50;
 
+/// When which channels are published to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// All of them, and all again when everything has arrived everywhere: subscribers get much from many channels at a time.
+    Together,
+    /// One after the other, so many messages outstanding; of neighbours in this order no subscriber is on two, as long as
+    /// there are no more than [`APART`].
+    InTurn {
+        /// Messages outstanding, at most [`APART`].
+        outstanding: u64,
+    },
+}
+
+/// So many channels in a row have no subscriber in common.
+const APART: usize = CHANNELS / EACH;
+
 /// Subscribers on some channels each, and a publisher for each channel.
 pub struct Channels {
     server: SocketAddrV4,
+    pace: Pace,
     waiting: Waiting,
     epoll: Epoll,
     subscribers: Vec<Subscriber>,
+    /// Subscribers of each channel.
+    audiences: [u64; CHANNELS],
     publishers: Vec<TcpStream>,
     /// Messages published to each channel.
-    published: u64,
+    published: [u64; CHANNELS],
+    /// Deliveries that all of them make.
+    due: u64,
+    /// The next channel in turn.
+    next: usize,
     received_bytes: u64,
     counts: Counts,
     buffer: Vec<u8>,
@@ -50,14 +73,18 @@ struct Subscriber {
 
 impl Channels {
     /// A client without connections.
-    pub fn new(server: SocketAddrV4, waiting: Waiting) -> io::Result<Self> {
+    pub fn new(server: SocketAddrV4, pace: Pace, waiting: Waiting) -> io::Result<Self> {
         Ok(Self {
             server,
+            pace,
             waiting,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             subscribers: Vec::new(),
+            audiences: [0; CHANNELS],
             publishers: Vec::new(),
-            published: 0,
+            published: [0; CHANNELS],
+            due: 0,
+            next: 0,
             received_bytes: 0,
             counts: Counts::default(),
             buffer: vec![0; 512 * 1024],
@@ -83,6 +110,7 @@ impl Channels {
                 next: [0; EACH],
                 closed: false,
             });
+            (0..EACH).for_each(|which| self.audiences[channel_of(index as usize, which)] += 1);
             self.receive(index as usize, &early);
         }
         for channel in 0..CHANNELS {
@@ -94,22 +122,20 @@ impl Channels {
         Ok(())
     }
 
-    /// Publishes for as long as `publish_for` says, at least once: a message to every channel, and the next to every channel
-    /// when all have arrived everywhere.
+    /// Publishes at its pace for as long as `publish_for` says, at least once, until everything has arrived.
     pub fn drive(&mut self, publish_for: Duration) -> io::Result<Phase> {
         let started = Instant::now();
-        let (published_before, delivered_before) = (self.published, self.counts.delivered);
+        let (published_before, delivered_before) = (self.messages(), self.counts.delivered);
         let received_before = self.received_bytes;
         let mut client_idle = Duration::ZERO;
         let mut last_delivery = started;
         let mut stalled = false;
         loop {
-            if self.is_complete() {
-                let first = self.published == published_before;
-                if !first && started.elapsed() >= publish_for {
-                    break;
-                }
+            let first = self.messages() == published_before;
+            if first || started.elapsed() < publish_for {
                 self.publish()?;
+            } else if self.counts.delivered >= self.due {
+                break;
             }
             let delivered = self.counts.delivered;
             client_idle += self.read_ready()?;
@@ -123,7 +149,7 @@ impl Channels {
         Ok(Phase {
             wall: last_delivery - started,
             client_idle,
-            published: (self.published - published_before) * CHANNELS as u64,
+            published: self.messages() - published_before,
             delivered: self.counts.delivered - delivered_before,
             received_bytes: self.received_bytes - received_before,
             stalled,
@@ -132,31 +158,50 @@ impl Channels {
 
     /// Everything counted so far; what has not arrived by now is lost.
     pub fn counts(&self) -> Counts {
-        let missing = |subscriber: &Subscriber| -> u64 {
-            subscriber
-                .next
-                .iter()
-                .map(|next| self.published - next)
+        let missing = |(index, subscriber): (usize, &Subscriber)| -> u64 {
+            (0..EACH)
+                .map(|which| self.published[channel_of(index, which)] - subscriber.next[which])
                 .sum()
         };
+        let subscribers = self.subscribers.iter().enumerate();
         Counts {
-            lost: self.counts.lost + self.subscribers.iter().map(missing).sum::<u64>(),
+            lost: self.counts.lost + subscribers.map(missing).sum::<u64>(),
             ..self.counts
         }
     }
 
-    fn is_complete(&self) -> bool {
-        let all = self.published * (self.subscribers.len() * EACH) as u64;
-        self.counts.delivered >= all
+    /// Messages published so far.
+    fn messages(&self) -> u64 {
+        self.published.iter().sum()
     }
 
+    /// Publishes what is due by now.
     fn publish(&mut self) -> io::Result<()> {
-        for (channel, stream) in self.publishers.iter_mut().enumerate() {
-            let mut frame = Vec::with_capacity(PAYLOAD_BYTES + 8);
-            handshake::push_masked(&mut frame, &payload(channel, self.published));
-            stream.write_all(&frame)?;
+        let outstanding = |channels: &Self| channels.due.saturating_sub(channels.counts.delivered);
+        match self.pace {
+            Pace::Together if outstanding(self) > 0 => {}
+            Pace::Together => {
+                for channel in 0..CHANNELS {
+                    self.publish_to(channel)?;
+                }
+            }
+            Pace::InTurn { outstanding: most } => {
+                // Each channel has as many subscribers as any other.
+                while outstanding(self) <= (most - 1) * self.audiences[self.next] {
+                    self.publish_to(self.next)?;
+                    self.next = (self.next + 1) % CHANNELS;
+                }
+            }
         }
-        self.published += 1;
+        Ok(())
+    }
+
+    fn publish_to(&mut self, channel: usize) -> io::Result<()> {
+        let mut frame = Vec::with_capacity(PAYLOAD_BYTES + 8);
+        handshake::push_masked(&mut frame, &payload(channel, self.published[channel]));
+        self.publishers[channel].write_all(&frame)?;
+        self.published[channel] += 1;
+        self.due += self.audiences[channel];
         Ok(())
     }
 
@@ -219,7 +264,7 @@ impl Channels {
                     return;
                 };
                 let which = (0..EACH).find(|&which| channel_of(index, which) == channel);
-                let Some(which) = which.filter(|_| sequence < *published) else {
+                let Some(which) = which.filter(|_| sequence < published[channel]) else {
                     counts.foreign += 1;
                     return;
                 };
@@ -243,10 +288,10 @@ impl Channels {
     }
 }
 
-/// The channels of a subscriber: every fifth, from one of its own on; so each channel has as many subscribers, and not two
-/// neighbours have the same.
+/// The channels of a subscriber: every fifth, from one of its own on; so each channel has as many subscribers, if those are a
+/// multiple of [`APART`], and no subscriber is on two of [`APART`] channels in a row.
 fn channel_of(subscriber: usize, which: usize) -> usize {
-    (subscriber + which * (CHANNELS / EACH)) % CHANNELS
+    (subscriber + which * APART) % CHANNELS
 }
 
 fn payload(channel: usize, sequence: u64) -> Vec<u8> {

@@ -29,10 +29,10 @@ pub struct Exception {
 /// right for another.
 #[derive(Default)]
 pub struct Batch {
-    sources: Vec<Bytes>,
+    sources: Buffer<Bytes>,
     /// What was put together for single sends.
-    merged: Vec<u8>,
-    sends: Vec<Send>,
+    merged: Buffer<u8>,
+    sends: Buffer<Send>,
     bytes_len: u64,
     /// How many of the first sends are the front of a backlog.
     pub(super) resumed: usize,
@@ -53,7 +53,7 @@ impl Batch {
     pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.sends.iter().map(|send| {
             let source = match send.source {
-                MERGED => &*self.merged,
+                MERGED => &**self.merged,
                 source => &*self.sources[source as usize],
             };
             (send.slot, &source[send.range()])
@@ -100,6 +100,7 @@ impl Batch {
         });
     }
 
+    /// Empties it. Memory that batches have not needed for some time is given back.
     pub(super) fn clear(&mut self) {
         self.sources.clear();
         self.merged.clear();
@@ -125,6 +126,55 @@ impl Batch {
     }
 }
 
+/// What a batch collects in, kept from batch to batch as large as batches have lately been.
+struct Buffer<T> {
+    items: Vec<T>,
+    /// How many there have been, waning with every batch that has fewer.
+    lately: usize,
+}
+
+/// Bytes of a buffer that are worth nobody's while to give back.
+const BUFFER_BYTES_KEPT: usize = 16 * 1_024;
+
+/// With every batch, that part of what a buffer has not needed is forgotten.
+const WANING: usize = 64;
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            lately: 0,
+        }
+    }
+}
+
+impl<T> Buffer<T> {
+    /// Empties it, and gives back what is more than four times what batches have lately needed.
+    fn clear(&mut self) {
+        let waned = self.lately - self.lately.div_ceil(WANING);
+        self.lately = self.items.len().max(waned);
+        self.items.clear();
+        let wanted = self.lately.max(BUFFER_BYTES_KEPT / size_of::<T>());
+        if self.items.capacity() > 4 * wanted {
+            self.items.shrink_to(2 * wanted);
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Buffer<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.items
+    }
+}
+
+impl<T> std::ops::DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.items
+    }
+}
+
 impl Send {
     fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.start as usize + self.len as usize
@@ -133,5 +183,52 @@ impl Send {
     /// Bytes of it.
     pub(super) fn len(self) -> usize {
         self.len as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a batch of merged sends and empties it.
+    fn fill(batch: &mut Batch, sends: usize, bytes: &[u8]) {
+        for slot in 0..sends {
+            let start = batch.merged_len();
+            batch.merge(bytes);
+            batch.add_merged(slot as u32, start);
+            batch.add_source(Bytes::new());
+        }
+        batch.clear();
+    }
+
+    fn allocated(batch: &Batch) -> usize {
+        batch.sources.capacity() * size_of::<Bytes>()
+            + batch.merged.capacity()
+            + batch.sends.capacity() * size_of::<Send>()
+    }
+
+    #[test]
+    fn memory_of_an_unusually_large_batch_is_given_back_after_some_hundred_small_ones() {
+        let mut batch = Batch::default();
+        fill(&mut batch, 4_096, &[0; 256]);
+        assert!(allocated(&batch) > 1 << 20);
+        for _ in 0..600 {
+            fill(&mut batch, 10, &[0; 256]);
+        }
+        let left = allocated(&batch);
+        assert!(left <= 3 * 4 * BUFFER_BYTES_KEPT, "{left} bytes");
+    }
+
+    #[test]
+    fn memory_that_is_needed_again_and_again_is_kept() {
+        let mut batch = Batch::default();
+        fill(&mut batch, 4_096, &[0; 256]);
+        let before = allocated(&batch);
+        for _ in 0..100 {
+            // The end of each turn empties the batch as well.
+            (0..20).for_each(|_| fill(&mut batch, 1, b"hello"));
+            fill(&mut batch, 4_096, &[0; 256]);
+            assert_eq!(allocated(&batch), before);
+        }
     }
 }

@@ -10,9 +10,6 @@ use super::Shard;
 use super::batch::Batch;
 use crate::table::Key;
 
-/// Bytes of one merged send: beyond it the copying costs what a send does.
-const MERGE_BYTES_MAX: usize = 16 * 1_024;
-
 /// Bytes of all merged sends of a batch, which are in memory at one time.
 pub const MERGED_BYTES_MAX: usize = 1024 * 1_024;
 
@@ -24,7 +21,8 @@ impl Shard {
     /// Puts what other lanes have for a connection behind what the lane `key` has, and adds the send.
     /// `false`, and nothing done, if they have nothing.
     pub(super) fn merge(&mut self, key: Key, slot: u32, bytes: &Bytes, batch: &mut Batch) -> bool {
-        if bytes.len() > MERGE_BYTES_MAX {
+        let bytes_max = self.config.fanout.merge_bytes_max;
+        if bytes.len() > bytes_max {
             return false;
         }
         let mut places = std::mem::take(&mut self.outbox.places);
@@ -35,7 +33,7 @@ impl Shard {
         let start = batch.merged_len();
         for &(lane, position) in places.iter().filter(|(lane, _)| *lane != key.slot) {
             let so_far = (batch.merged_len() - start).max(bytes.len());
-            let room = MERGE_BYTES_MAX - so_far;
+            let room = bytes_max - so_far;
             let Some(more) = self.serve_out_of_turn(lane, position, room) else {
                 continue;
             };

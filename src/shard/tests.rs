@@ -8,6 +8,9 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::Kind;
 
+mod handouts;
+mod queues;
+mod stomp;
 mod timers;
 
 fn shard(config: Config) -> Shard {

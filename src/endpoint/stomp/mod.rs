@@ -8,10 +8,12 @@
 //!
 //! What a client does wrong is answered with an ERROR frame that says what and where, then close 1002.
 
+mod acknowledge;
 mod connect;
 mod connected;
 mod destination;
 mod error;
+mod forms;
 mod settings;
 mod subscription;
 mod transaction;
@@ -29,6 +31,7 @@ use crate::ws::close::CloseCode;
 use crate::ws::handshake::{Preference, Refusal};
 use connected::Connected;
 use error::ErrorReply;
+use forms::Forms;
 use settings::Settings;
 
 /// The routes of STOMP: `/stomp`, and `/ws` as clients of other servers know it.
@@ -49,6 +52,7 @@ struct Stomp {
     settings: Arc<Settings>,
     /// Frames are put together here.
     scratch: BytesMut,
+    forms: Forms,
 }
 
 /// A connection's state.
@@ -78,6 +82,7 @@ impl Client {
 struct Work<'a, 'c> {
     settings: &'a Settings,
     scratch: &'a mut BytesMut,
+    forms: &'a mut Forms,
     context: &'a mut Context<'c>,
 }
 
@@ -86,6 +91,7 @@ impl Stomp {
         Self {
             settings,
             scratch: BytesMut::new(),
+            forms: Forms::default(),
         }
     }
 
@@ -115,6 +121,7 @@ impl Stomp {
         let mut around = Work {
             settings: &self.settings,
             scratch: &mut self.scratch,
+            forms: &mut self.forms,
             context,
         };
         let done = work(connected, &mut around);
@@ -147,6 +154,7 @@ impl Endpoint for Stomp {
                     let mut work = Work {
                         settings: &self.settings,
                         scratch: &mut self.scratch,
+                        forms: &mut self.forms,
                         context,
                     };
                     match (item, &mut *stage) {
