@@ -204,6 +204,13 @@ impl Endpoint for Stomp {
         });
     }
 
+    fn done(&mut self, client: &mut Client, ticket: u32, context: &mut Context<'_>) {
+        self.with_connected(client, context, |connected, work| {
+            connected.done(ticket, work);
+            Ok(())
+        });
+    }
+
     fn publication(
         &mut self,
         client: &mut Client,
