@@ -137,8 +137,9 @@ fn a_message_that_is_given_back_too_often_is_discarded_and_counted() {
     }
     consumer.publish_among("/queue/a", "next");
     assert_eq!(consumer.message().text(), "next");
-    let metrics = Metrics::get(&mut server.http());
-    assert_eq!(metrics.sum("queue_messages_discarded_total"), 1);
+    Metrics::wait(&mut server.http(), "a discarded message", |metrics| {
+        metrics.sum("queue_messages_discarded_total") == 1
+    });
 }
 
 #[test]
