@@ -120,6 +120,11 @@ impl Shard {
     /// Messages that come because some of these are settled wait for the next call, behind a batch:
     /// then it is known whose socket is full, so that nobody is handed a long queue at one go.
     pub(super) fn hand_out(&mut self, now_ms: u64) {
+        for _ in 0..self.dones.len() {
+            if let Some(ticket) = self.dones.pop_front() {
+                self.handle_done(now_ms, ticket);
+            }
+        }
         let mut visit = HANDOUT_VISIT;
         let mut messages = self.handed.len();
         let mut message_first = true;
@@ -158,7 +163,7 @@ impl Shard {
 
     /// Whether there is something to be handed out.
     pub(super) fn has_handouts(&self) -> bool {
-        !self.handed.is_empty() || !self.fanout.handouts.is_empty()
+        !self.dones.is_empty() || !self.handed.is_empty() || !self.fanout.handouts.is_empty()
     }
 
     /// Takes up the messages again that a connection was not handed because it was behind, in front of

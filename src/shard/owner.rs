@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::mail::{Consumer, Delivery, HandedMessage, QueueRequest, Request, Ticket};
-use super::{Confirmation, ConnectionId, Shard};
+use super::{ConnectionId, Shard};
 use crate::channel::{ChannelName, Handed, Refused};
 use crate::publication::{Kind, Position, Publication};
 
@@ -114,7 +114,7 @@ impl Shard {
 
     /// Has a session told that something is done.
     pub(super) fn note_done(&mut self, ticket: Ticket) {
-        self.confirmations.push_back(Confirmation::Done(ticket));
+        self.dones.push_back(ticket);
     }
 
     /// Tells who has published what became of it, if it wants to know.
@@ -128,8 +128,7 @@ impl Shard {
         match ticket {
             // A session that publishes again when it is told must not be told at once.
             Some(ticket) if from == self.identity.shard => {
-                let confirmation = Confirmation::Published(ticket, result);
-                self.confirmations.push_back(confirmation);
+                self.confirmations.push_back((ticket, result));
             }
             Some(ticket) => self.answer(now_ms, from, Delivery::Published { ticket, result }),
             None => {}
@@ -238,6 +237,9 @@ impl Shard {
         if let Some(begun) = begun.take_if(|_| !is_own) {
             self.answer(now_ms, from, begun);
         }
+        if let Some(ticket) = done {
+            self.answer(now_ms, from, Delivery::Done { ticket });
+        }
         for Handed {
             consumer,
             publication,
@@ -253,9 +255,6 @@ impl Shard {
         }
         if let Some(begun) = begun {
             self.answer(now_ms, from, begun);
-        }
-        if let Some(ticket) = done {
-            self.answer(now_ms, from, Delivery::Done { ticket });
         }
     }
 }

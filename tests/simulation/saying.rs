@@ -169,6 +169,9 @@ impl Stomper {
         line.say(frame("UNSUBSCRIBE", &headers, b""));
         one.ended = Some((self.clock.get(), receipt));
         self.receipts.extend(receipt.map(|_| None));
+        if receipt.is_some() {
+            self.take_number();
+        }
         self.subscribes_left += line.rng.below(2);
     }
 
@@ -233,6 +236,11 @@ impl Stomper {
         line.say(settle);
         if let Some(headers) = &around {
             line.say(frame("COMMIT", headers, b""));
+        }
+        // The queue's owner is asked for the receipt.
+        let asks_owner = transaction.is_none() && receipt.is_some();
+        if asks_owner && matches!(self.subscriptions[index].to, To::Queue(_)) {
+            self.take_number();
         }
         let at = self.tick();
         let one = &mut self.subscriptions[index];
