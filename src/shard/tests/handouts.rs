@@ -194,3 +194,36 @@ fn an_empty_id_of_a_stomp_1_0_subscription_is_none() {
         "{refusal}"
     );
 }
+
+#[test]
+fn nothing_follows_the_last_word_to_a_session_that_is_too_slow() {
+    let mut config = Config::default();
+    config.slow_consumer.backlog_bytes_max = 400;
+    config.fanout.scatter_entries = 1;
+    let mut house = House::new(1, config);
+    let (slow, other, sender) = (house.connect(0), house.connect(0), house.connect(0));
+    for peer in [slow, other] {
+        house.subscribe(peer, "a", "/topic/news", BY_HAND);
+    }
+    house.turns(1);
+    house.take(slow);
+    house.fill(slow, 10);
+    house.send(sender, "/topic/news", "first");
+    house.turns(1);
+    assert_eq!(house.shards[0].counters().backlogged, 1);
+    // The second is one too many. When that is found the third is on its way already, and waits
+    // until the socket takes everything again.
+    for letter in ["x", "y"] {
+        house.send(sender, "/topic/news", &letter.repeat(300));
+    }
+    house.batches_max = 1;
+    house.turns(1);
+    house.batches_max = usize::MAX;
+    house.fill(slow, usize::MAX);
+    house.writable(slow);
+    house.turns(2);
+    assert_eq!(house.shards[0].counters().closed_slow, 1);
+    let sent = house.take(slow);
+    let (_, last) = sent.split_once("ERROR\n").expect("an ERROR");
+    assert!(!last.contains("MESSAGE"), "{last}");
+}

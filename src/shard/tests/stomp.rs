@@ -11,6 +11,8 @@ pub struct House {
     sent: HashMap<(usize, u32), Vec<u8>>,
     /// Bytes that a socket still takes; as many as there are where none is said.
     room: HashMap<(usize, u32), usize>,
+    /// Batches of a turn, behind which it is broken off as if it took too long.
+    pub batches_max: usize,
     /// Sockets to be watched until they take bytes again.
     watched: Vec<(usize, ConnectionId)>,
 }
@@ -45,6 +47,7 @@ impl House {
             shards: (0..shards).map(shard).collect(),
             sent: HashMap::new(),
             room: HashMap::new(),
+            batches_max: usize::MAX,
             watched: Vec::new(),
         }
     }
@@ -145,7 +148,9 @@ impl House {
         let shard = &mut self.shards[index];
         let mut batch = Batch::default();
         shard.begin_turn(0);
-        while shard.poll_batch(0, &mut batch) {
+        let mut batches = 0;
+        while batches < self.batches_max && shard.poll_batch(0, &mut batch) {
+            batches += 1;
             let mut exceptions = Vec::new();
             for (send, (slot, bytes)) in batch.iter().enumerate() {
                 let key = (index, slot);
