@@ -1,5 +1,6 @@
 //! Several shards and the mailboxes between them in a seeded world: short sends, full sockets,
-//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock.
+//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients and
+//! those of STOMP, of which some acknowledge late, never, or give messages of queues back.
 //!
 //! A seed repeats its world exactly. `PUSHRING_SIM_SEEDS` says how many are run (1,000), and
 //! `PUSHRING_SIM_SEED` names the one to be repeated.

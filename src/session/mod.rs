@@ -194,6 +194,13 @@ impl Session {
         });
     }
 
+    /// Something that the connection has asked for has been done.
+    pub fn handle_done(&mut self, ticket: u32, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.done(state, ticket, context);
+        });
+    }
+
     /// A publication has come on a subscription that hands them over.
     pub fn handle_publication(
         &mut self,

@@ -130,12 +130,18 @@ pub struct Shard {
     begun: VecDeque<Begun>,
     /// Whether somebody is telling them.
     telling: bool,
-    /// Own publications of which their sessions are told in the next turn.
-    confirmations: VecDeque<(Ticket, Result<Position, Refused>)>,
+    /// Own publications, and other things done, of which sessions are told in the next turn.
+    confirmations: VecDeque<Confirmation>,
     /// Messages of queues that sessions are to be handed.
     handed: VecDeque<HandedMessage>,
     /// Sessions that this turn may still hand something to.
     hands_left: usize,
+}
+
+/// What a session is told in the next turn.
+enum Confirmation {
+    Published(Ticket, Result<Position, Refused>),
+    Done(Ticket),
 }
 
 /// A connection, its number for a subscription, and what became of that.
@@ -304,8 +310,12 @@ impl Shard {
     pub fn begin_turn(&mut self, now_ms: u64) {
         // Only those that are there: what is published in answer to one has the next turn.
         for _ in 0..self.confirmations.len() {
-            if let Some((ticket, result)) = self.confirmations.pop_front() {
-                self.handle_published(now_ms, ticket, result);
+            match self.confirmations.pop_front() {
+                Some(Confirmation::Published(ticket, result)) => {
+                    self.handle_published(now_ms, ticket, result);
+                }
+                Some(Confirmation::Done(ticket)) => self.handle_done(now_ms, ticket),
+                None => {}
             }
         }
         self.hands_left = self.config.fanout.sends_per_turn_max;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::mail::{Consumer, Delivery, HandedMessage, QueueRequest, Request, Ticket};
-use super::{ConnectionId, Shard};
+use super::{Confirmation, ConnectionId, Shard};
 use crate::channel::{ChannelName, Handed, Refused};
 use crate::publication::{Kind, Position, Publication};
 
@@ -53,6 +53,7 @@ impl Shard {
             // Its session is told when all that has arrived is taken in: one that settles it at once
             // causes the next.
             Delivery::Handed(message) => self.handed.push_back(*message),
+            Delivery::Done { ticket } => self.note_done(ticket),
             Delivery::DrainBegun => {
                 self.draining_peers += 1;
                 self.go_on_draining(now_ms);
@@ -111,6 +112,11 @@ impl Shard {
         }
     }
 
+    /// Has a session told that something is done.
+    pub(super) fn note_done(&mut self, ticket: Ticket) {
+        self.confirmations.push_back(Confirmation::Done(ticket));
+    }
+
     /// Tells who has published what became of it, if it wants to know.
     fn confirm(
         &mut self,
@@ -122,7 +128,8 @@ impl Shard {
         match ticket {
             // A session that publishes again when it is told must not be told at once.
             Some(ticket) if from == self.identity.shard => {
-                self.confirmations.push_back((ticket, result));
+                let confirmation = Confirmation::Published(ticket, result);
+                self.confirmations.push_back(confirmation);
             }
             Some(ticket) => self.answer(now_ms, from, Delivery::Published { ticket, result }),
             None => {}
@@ -174,6 +181,7 @@ impl Shard {
     ) {
         let mut out = Vec::new();
         let mut begun = None;
+        let mut done = None;
         match request {
             QueueRequest::Send {
                 kind,
@@ -202,7 +210,9 @@ impl Shard {
                 ticket,
                 offsets,
                 verdict,
+                done: asked,
             } => {
+                done = asked;
                 let consumer = Consumer {
                     shard: from,
                     ticket,
@@ -210,7 +220,11 @@ impl Shard {
                 self.queues
                     .settle(queue, &consumer, &offsets, verdict, &mut out);
             }
-            QueueRequest::Leave { ticket } => {
+            QueueRequest::Leave {
+                ticket,
+                done: asked,
+            } => {
+                done = asked;
                 let consumer = Consumer {
                     shard: from,
                     ticket,
@@ -239,6 +253,9 @@ impl Shard {
         }
         if let Some(begun) = begun {
             self.answer(now_ms, from, begun);
+        }
+        if let Some(ticket) = done {
+            self.answer(now_ms, from, Delivery::Done { ticket });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! ACK and NACK: which message they name, and what becomes of it.
 
+use std::rc::Rc;
+
 use super::Work;
 use super::connected::{Connected, put_message, required};
 use super::destination::excerpt;
@@ -16,19 +18,21 @@ impl Connected {
         &mut self,
         frame: &Frame<'_>,
         verdict: Verdict,
+        receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         let unsettled = self.find_acknowledged(frame)?;
         match frame.header("transaction") {
             Some(name) => {
                 let action = Action::Settle(unsettled, verdict);
-                self.busy().transactions.add(name, action, work.settings)
+                self.busy().transactions.add(name, action, work.settings)?;
+                if let Some(receipt) = receipt {
+                    self.put_receipt(receipt, work);
+                }
             }
-            None => {
-                self.settle(unsettled, verdict, work);
-                Ok(())
-            }
+            None => self.settle(unsettled, verdict, receipt.map(Rc::from), work),
         }
+        Ok(())
     }
 
     /// Which message an ACK or NACK names: by its `ack` header in 1.2, before that by its id and its
@@ -86,27 +90,42 @@ impl Connected {
         settled.ok_or_else(unknown)
     }
 
-    /// Does what an ACK or NACK says.
+    /// Does what an ACK or NACK says. Its receipt is due when a queue's owner knows of it.
     pub(super) fn settle(
         &mut self,
         unsettled: Unsettled,
         verdict: Verdict,
+        receipt: Option<Rc<str>>,
         work: &mut Work<'_, '_>,
     ) {
+        match self.settle_here(unsettled, work) {
+            Some(offsets) if receipt.is_some() => {
+                let number = unsettled.number;
+                let ticket = work.context.settle_confirmed(number, offsets, verdict);
+                self.wait_for(ticket, receipt);
+            }
+            offsets => {
+                if let Some(offsets) = offsets {
+                    work.context.settle(unsettled.number, offsets, verdict);
+                }
+                if let Some(receipt) = receipt {
+                    self.put_receipt_if_last(receipt, work);
+                }
+            }
+        }
+    }
+
+    /// Makes room in the window; what a queue's owner has to be told.
+    fn settle_here(&mut self, unsettled: Unsettled, work: &mut Work<'_, '_>) -> Option<Vec<u64>> {
         let Unsettled { number, position } = unsettled;
         let version = self.version;
-        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.number == number) else {
-            return;
-        };
-        let Some(window) = &mut subscription.window else {
-            return;
-        };
-        let offsets = window.settle(position);
+        let subscription = self
+            .subscriptions
+            .iter_mut()
+            .find(|one| one.number == number)?;
+        let offsets = subscription.window.as_mut()?.settle(position);
         if subscription.of_queue {
-            if !offsets.is_empty() {
-                work.context.settle(number, offsets, verdict);
-            }
-            return;
+            return (!offsets.is_empty()).then_some(offsets);
         }
         // A topic gives nobody a message twice: a NACK only makes room.
         while let Some(publication) = subscription.window.as_mut().and_then(|w| w.next_waiting()) {
@@ -115,5 +134,6 @@ impl Connected {
             }
             put_message(version, subscription, &publication, false, work);
         }
+        None
     }
 }

@@ -120,6 +120,14 @@ impl Connected {
         self.answered(number, result, work)
     }
 
+    /// A queue knows what it was told.
+    pub fn done(&mut self, number: u32, work: &mut Work<'_, '_>) {
+        if let Some(receipt) = self.take_waiting(number).flatten() {
+            self.put_receipt_if_last(receipt, work);
+        }
+        self.leave_if_answered(work);
+    }
+
     /// Something has come on a subscription that is no lane.
     pub fn publication(
         &mut self,
@@ -187,6 +195,9 @@ impl Connected {
                 return Ok(());
             }
             Command::Subscribe => return self.subscribe(frame, receipt, work),
+            Command::Unsubscribe => return self.unsubscribe(frame, receipt, work),
+            Command::Ack => return self.acknowledge(frame, Verdict::Accept, receipt, work),
+            Command::Nack => return self.acknowledge(frame, Verdict::Return, receipt, work),
             Command::Commit => return self.commit(frame, receipt, work),
             Command::Disconnect => {
                 self.busy().leaving = Some(receipt.map(Into::into));
@@ -198,9 +209,6 @@ impl Connected {
                 let name = required(frame, "transaction")?;
                 self.busy().transactions.add(name, action, work.settings)?;
             }
-            Command::Unsubscribe => self.unsubscribe(frame, work)?,
-            Command::Ack => self.acknowledge(frame, Verdict::Accept, work)?,
-            Command::Nack => self.acknowledge(frame, Verdict::Return, work)?,
             Command::Begin => {
                 let name = required(frame, "transaction")?;
                 self.busy().transactions.begin(name, work.settings)?;
@@ -239,7 +247,7 @@ impl Connected {
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         let id = match self.version {
-            Version::V1_0 => frame.header("id"),
+            Version::V1_0 => id_if_any(frame),
             Version::V1_1 | Version::V1_2 => Some(required(frame, "id")?),
         };
         let text = required(frame, "destination")?;
@@ -284,12 +292,15 @@ impl Connected {
     fn unsubscribe(
         &mut self,
         frame: &Frame<'_>,
+        receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
-        let name = match (self.version, frame.header("id")) {
-            (_, Some(id)) => id,
-            (Version::V1_0, None) => required(frame, "destination")?,
-            (Version::V1_1 | Version::V1_2, None) => required(frame, "id")?,
+        let name = match self.version {
+            Version::V1_0 => match id_if_any(frame) {
+                Some(id) => id,
+                None => required(frame, "destination")?,
+            },
+            Version::V1_1 | Version::V1_2 => required(frame, "id")?,
         };
         let Some(at) = self.subscriptions.iter().position(|s| s.name() == name) else {
             return Err(ErrorReply::new(
@@ -298,10 +309,16 @@ impl Connected {
             ));
         };
         let subscription = self.subscriptions.remove(at);
-        work.context.end_subscription(subscription.number);
         // If its beginning has not been confirmed yet, nobody will any more.
         if let Some(receipt) = self.take_waiting(subscription.number).flatten() {
             self.put_receipt(&receipt, work);
+        }
+        match receipt {
+            Some(receipt) => {
+                let number = work.context.end_subscription_confirmed(subscription.number);
+                self.wait_for(number, Some(receipt.into()));
+            }
+            None => work.context.end_subscription(subscription.number),
         }
         Ok(())
     }
@@ -318,7 +335,9 @@ impl Connected {
         for action in actions {
             match action {
                 Action::Send(outgoing) => self.send(outgoing, receipt.clone(), work),
-                Action::Settle(unsettled, verdict) => self.settle(unsettled, verdict, work),
+                Action::Settle(unsettled, verdict) => {
+                    self.settle(unsettled, verdict, receipt.clone(), work);
+                }
             }
         }
         if let Some(receipt) = receipt {
@@ -345,7 +364,7 @@ impl Connected {
         Ok(())
     }
 
-    fn wait_for(&mut self, number: u32, receipt: Option<Rc<str>>) {
+    pub(super) fn wait_for(&mut self, number: u32, receipt: Option<Rc<str>>) {
         let waiting = Waiting { number, receipt };
         self.busy().waiting.push_back(waiting);
     }
@@ -369,7 +388,7 @@ impl Connected {
     }
 
     /// Sends a receipt if nothing else waits for it any more.
-    fn put_receipt_if_last(&mut self, receipt: Rc<str>, work: &mut Work<'_, '_>) {
+    pub(super) fn put_receipt_if_last(&mut self, receipt: Rc<str>, work: &mut Work<'_, '_>) {
         if Rc::strong_count(&receipt) == 1 {
             self.put_receipt(&receipt, work);
         }
@@ -437,6 +456,12 @@ pub(super) fn required<'f>(frame: &'f Frame<'_>, header: &str) -> Result<&'f str
     frame
         .header(header)
         .ok_or_else(|| ErrorReply::missing(frame.command, header))
+}
+
+/// The id of a subscription in 1.0, which needs none. An empty one is none: its MESSAGE frames are the
+/// same.
+fn id_if_any<'f>(frame: &'f Frame<'_>) -> Option<&'f str> {
+    frame.header("id").filter(|id| !id.is_empty())
 }
 
 /// The window that a subscription asks for.

@@ -26,7 +26,7 @@ use super::{Context, Endpoint, Message, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
 use crate::publication::{Position, Publication};
-use crate::stomp::{Item, Reader, Version};
+use crate::stomp::{self, Item, Reader, Version};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{Preference, Refusal};
 use connected::Connected;
@@ -148,7 +148,13 @@ impl Endpoint for Stomp {
             let version = client.version();
             let Client { reader, stage } = client;
             let done = match reader.read(input, &self.settings.limits, version) {
-                Err(error) => Err(ErrorReply::frame(error)),
+                Err(mut error) => {
+                    // The head's other lines say more, as far as they are there.
+                    error.receipt = error
+                        .receipt
+                        .or_else(|| stomp::find_receipt(input, version));
+                    Err(ErrorReply::frame(error))
+                }
                 Ok((consumed, item)) => {
                     input = &input[consumed..];
                     let mut work = Work {
@@ -201,6 +207,13 @@ impl Endpoint for Stomp {
     ) {
         self.with_connected(client, context, |connected, work| {
             connected.published(ticket, result, work)
+        });
+    }
+
+    fn done(&mut self, client: &mut Client, ticket: u32, context: &mut Context<'_>) {
+        self.with_connected(client, context, |connected, work| {
+            connected.done(ticket, work);
+            Ok(())
         });
     }
 

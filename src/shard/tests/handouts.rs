@@ -168,3 +168,29 @@ fn a_subscription_that_is_refused_is_told_so_and_leaves_nothing_behind() {
     let residue = house.shards[0].residue();
     assert_eq!((residue.subscriptions, residue.local_channels), (1, 1));
 }
+
+#[test]
+fn an_empty_id_of_a_stomp_1_0_subscription_is_none() {
+    let mut house = House::new(1, Config::default());
+    let peer = house.connect_by(0, "1.0");
+    house.say(peer, "SUBSCRIBE\ndestination:/topic/news\n\n");
+    house.say(
+        peer,
+        "UNSUBSCRIBE\nid:\ndestination:/topic/news\nreceipt:over\n\n",
+    );
+    house.subscribe(peer, "", "/topic/news", "receipt:begun\n");
+    publish(&mut house.shards[0], "news");
+    house.turns(1);
+    let sent = house.take(peer);
+    for answer in ["receipt-id:over\n", "receipt-id:begun\n", "\n\nhello\0"] {
+        assert!(sent.contains(answer), "{sent}");
+    }
+    // The lane is the same, so it must be the same subscription.
+    house.say(peer, "SUBSCRIBE\ndestination:/topic/news\nreceipt:more\n\n");
+    house.turns(1);
+    let refusal = house.take(peer);
+    assert!(
+        refusal.contains("ERROR\n") && refusal.contains("receipt-id:more\n"),
+        "{refusal}"
+    );
+}

@@ -51,10 +51,14 @@ impl House {
 
     /// A client that is connected by STOMP 1.2.
     pub fn connect(&mut self, shard: usize) -> Peer {
+        self.connect_by(shard, "1.2")
+    }
+
+    pub fn connect_by(&mut self, shard: usize, version: &str) -> Peer {
         let id = self.shards[shard].handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
         self.shards[shard].handle_input(0, id, &mut head("/stomp", ""));
         let peer = Peer { shard, id };
-        self.say(peer, "CONNECT\naccept-version:1.2\n\n");
+        self.say(peer, &format!("CONNECT\naccept-version:{version}\n\n"));
         self.turns(2);
         assert!(self.take(peer).contains("CONNECTED\n"));
         peer
