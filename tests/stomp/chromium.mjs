@@ -48,7 +48,6 @@ const chromium = createRequire(`${playwrightFolder}/`)('playwright-core').chromi
 const browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
 const tab = await browser.newPage()
 tab.on('pageerror', (error) => console.error(error))
-tab.on('console', (message) => { if (message.type() === 'error') console.error(message.text()) })
 await tab.exposeFunction('tellAll', (lines) => process.stdout.write(lines + '\n'))
 await tab.goto(await served())
 await tab.waitForFunction(() => window.commandAll)
