@@ -17,6 +17,8 @@ const LATE_US_MAX: f64 = 1_000.0;
 pub struct Remark {
     /// Whether it means that figures must not be used, or only with care.
     pub is_alarm: bool,
+    /// Whether it is the caveat of the target's file, true of every run.
+    pub is_caveat: bool,
     /// Without the target's name.
     pub text: String,
 }
@@ -24,6 +26,7 @@ pub struct Remark {
 fn alarm(text: String) -> Remark {
     Remark {
         is_alarm: true,
+        is_caveat: false,
         text,
     }
 }
@@ -31,6 +34,7 @@ fn alarm(text: String) -> Remark {
 fn note(text: String) -> Remark {
     Remark {
         is_alarm: false,
+        is_caveat: false,
         text,
     }
 }
@@ -57,7 +61,10 @@ pub fn remarks(result: &ScenarioResult, target: &TargetResult) -> Vec<Remark> {
         )));
     }
     if !target.caveat.is_empty() {
-        remarks.push(note(target.caveat.clone()));
+        remarks.push(Remark {
+            is_caveat: true,
+            ..note(target.caveat.clone())
+        });
     }
     remarks.sort_by_key(|remark| !remark.is_alarm);
     remarks

@@ -225,12 +225,45 @@ impl TargetResult {
         sum
     }
 
-    /// Title and version.
+    /// Title and version; the part of a version that the title has already is not said twice.
     pub fn label(&self) -> String {
-        match self.version.as_str() {
-            "unknown" => self.title.clone(),
-            version if self.title.contains(version) => self.title.clone(),
-            version => format!("{} {version}", self.title),
+        let version = self.version.as_str();
+        if version == "unknown" || self.title.contains(version) {
+            return self.title.clone();
+        }
+        let begins_version = |word: &&str| {
+            word.starts_with(|c: char| c.is_ascii_digit()) && version.starts_with(word)
+        };
+        match self.title.split(' ').find(begins_version) {
+            Some(word) => self.title.replacen(word, version, 1),
+            None => format!("{} {version}", self.title),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_says_the_version_once() {
+        for (title, version, label) in [
+            ("pushring", "0.1.0", "pushring 0.1.0"),
+            ("Bun 1.4", "1.4.5", "Bun 1.4.5"),
+            (
+                "Centrifuge 0.15 (2021)",
+                "0.15.0+git",
+                "Centrifuge 0.15.0+git (2021)",
+            ),
+            ("uWebSockets 20.58", "20.58", "uWebSockets 20.58"),
+            ("127.0.0.1:8000", "unknown", "127.0.0.1:8000"),
+        ] {
+            let json = serde_json::json!({
+                "name": "x", "title": title, "version": version, "protocol": "raw", "caveat": "",
+                "tuned": "", "single_threaded": false, "runs": [], "failures": [], "distribution": [],
+            });
+            let target: TargetResult = serde_json::from_value(json).unwrap();
+            assert_eq!(target.label(), label);
         }
     }
 }

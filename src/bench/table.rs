@@ -29,6 +29,9 @@ pub fn cores(cores: &[usize]) -> String {
     format!("{word} {}", names.join(","))
 }
 
+/// The heading of what was not as it has to be.
+const WRONG: &str = "lost/doubled/reordered/foreign/closed";
+
 /// One scenario's table, with what has to be said about it.
 pub fn scenario(result: &ScenarioResult) -> String {
     let mut text = format!(
@@ -56,6 +59,7 @@ pub fn scenario(result: &ScenarioResult) -> String {
         text += line.trim_end();
         text.push('\n');
     }
+    text += "  (busy: the server's share of its cores, and the load generator's of its own)\n";
     for target in &result.targets {
         for remark in remarks(result, target) {
             let sign = if remark.is_alarm { '!' } else { ' ' };
@@ -82,19 +86,7 @@ fn rows(result: &ScenarioResult) -> Vec<Vec<String>> {
             .iter()
             .map(|metric| metric.heading().to_owned()),
     );
-    header.extend(
-        [
-            "deliveries",
-            "lost",
-            "doubled",
-            "reordered",
-            "foreign",
-            "closed",
-            "server",
-            "client",
-        ]
-        .map(str::to_owned),
-    );
+    header.extend(["deliveries", WRONG, "busy"].map(str::to_owned));
     let mut rows = vec![header];
     for target in &result.targets {
         rows.push(row(result, target, &metrics, several));
@@ -124,20 +116,19 @@ fn row(
             .map(|metric| median(metric.spread(target))),
     );
     let counts = target.counts();
-    row.extend(
-        [
-            counts.delivered,
-            counts.lost,
-            counts.doubled,
-            counts.reordered,
-            counts.foreign,
-            counts.closed,
-        ]
-        .map(thousands),
-    );
+    row.push(thousands(counts.delivered));
+    let wrong = [
+        counts.lost,
+        counts.doubled,
+        counts.reordered,
+        counts.foreign,
+        counts.closed,
+    ];
+    row.push(wrong.map(thousands).join("/"));
     let loads = || target.runs.iter().filter_map(|run| run.load.as_ref());
-    row.push(percent(loads().filter_map(|load| load.server_busy)));
-    row.push(percent(loads().map(|load| load.client_busy)));
+    let server = percent(loads().filter_map(|load| load.server_busy));
+    let client = percent(loads().map(|load| load.client_busy));
+    row.push(format!("{server}, {client}"));
     row
 }
 

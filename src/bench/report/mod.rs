@@ -19,14 +19,15 @@ const COLORS: usize = 12;
 /// The page of these scenarios.
 pub fn page(results: &[ScenarioResult]) -> String {
     let mut page = String::from(HEAD);
-    let title = match results {
-        [only] => only.scenario.title.clone(),
-        _ => "Side by side".to_owned(),
+    let several = results.iter().any(|result| result.targets.len() > 1);
+    let title = match several {
+        true => "Servers side by side",
+        false => "One server under load",
     };
     let _ = write!(
         page,
         "<title>pushring bench: {0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{0}</h1>\n",
-        escape(&title)
+        title
     );
     if let Some(first) = results.first() {
         page += &place(first);
@@ -109,7 +110,7 @@ fn notes(result: &ScenarioResult) -> String {
     for target in &result.targets {
         for remark in remarks(result, target)
             .iter()
-            .filter(|remark| !remark.is_alarm)
+            .filter(|remark| !remark.is_alarm && !remark.is_caveat)
         {
             let (label, text) = (escape(&target.label()), escape(&remark.text));
             let _ = writeln!(items, "<li>{label}: {text}</li>");
@@ -188,7 +189,7 @@ fn latency(result: &ScenarioResult) -> String {
     }
     let mut legend = String::from("<ul class=\"legend\">");
     for line in &lines {
-        let (color, dash) = (line.color, line.color % 3);
+        let (color, dash) = (line.color, plot::dash(line.color));
         let _ = write!(
             legend,
             "<li><svg width=\"28\" height=\"10\" aria-hidden=\"true\"><path d=\"M1 5H27\" class=\"line c{color} d{dash}\"/>\

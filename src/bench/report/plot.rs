@@ -22,7 +22,7 @@ pub const SCREENS: [Screen; 2] = [
     },
     Screen {
         class: "wide",
-        width: 760.0,
+        width: 960.0,
     },
 ];
 
@@ -97,7 +97,8 @@ fn bars_for(screen: Screen, title: &str, bars: &[Bar]) -> String {
             );
         }
     }
-    svg + "</svg>"
+    svg += "</svg>\n";
+    svg
 }
 
 /// Latency by percentile: both scales logarithmic, the horizontal one in what is beyond the percentile.
@@ -191,11 +192,12 @@ fn percentiles_for(screen: Screen, title: &str, lines: &[Line]) -> String {
             "<polyline points=\"{}\" class=\"line c{} d{}\"><title>{}</title></polyline>",
             points.join(" "),
             line.color,
-            line.color % 3,
+            dash(line.color),
             escape(&line.label)
         );
     }
-    svg + "</svg>"
+    svg += "</svg>\n";
+    svg
 }
 
 fn open(screen: Screen, height: f64, title: &str) -> String {
@@ -206,6 +208,11 @@ fn open(screen: Screen, height: f64, title: &str) -> String {
         screen.width,
         escape(title)
     )
+}
+
+/// The dashes of a colour, so that lines of like colours differ.
+pub fn dash(color: usize) -> usize {
+    color / 4
 }
 
 /// Microseconds with the unit that makes them short.
