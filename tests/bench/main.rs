@@ -32,17 +32,9 @@ impl Measured {
     }
 }
 
-/// 100 messages of warm-up and 200 that are measured, one a millisecond, to four subscribers.
-const LOAD: [&str; 8] = [
-    "--subscribers",
-    "4",
-    "--rate",
-    "1000",
-    "--warmup-ms",
-    "100",
-    "--measure-ms",
-    "200",
-];
+/// 100 messages of warm-up, one a millisecond, to four subscribers; and 200 that are measured.
+const LOAD: [&str; 6] = ["--subscribers", "4", "--rate", "1000", "--warmup-ms", "100"];
+const MEASURE: [&str; 2] = ["--measure-ms", "200"];
 
 fn measure(name: &str, server: &Faulty, kind: &str, more: &[&str]) -> Measured {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"));
@@ -83,7 +75,11 @@ fn measure(name: &str, server: &Faulty, kind: &str, more: &[&str]) -> Measured {
 /// Over WebSocket, the default load.
 fn latency(name: &str, server: &Faulty, more: &[&str]) -> Measured {
     let publish = server.url("ws", "/pub/{channel}");
-    let all = [&["--publish", &publish][..], &LOAD, more].concat();
+    let measured: &[&str] = match more.contains(&MEASURE[0]) {
+        true => &[],
+        false => &MEASURE,
+    };
+    let all = [&["--publish", &publish][..], &LOAD, measured, more].concat();
     measure(name, server, "latency", &all)
 }
 
@@ -210,7 +206,7 @@ fn publications_that_are_refused_are_counted_and_quoted() {
         _ => vec![Action::send(message.payload)],
     });
     let publish = server.url("http", "/pub/{channel}");
-    let all = [&["--publish", &publish][..], &LOAD].concat();
+    let all = [&["--publish", &publish][..], &LOAD, &MEASURE].concat();
     let measured = measure("refuses", &server, "latency", &all);
     let load = measured.run().load.as_ref().unwrap();
     assert_eq!(load.refused, 30);
@@ -300,6 +296,7 @@ fn subscribers_that_come_and_go_owe_what_they_were_there_for() {
     let load = [
         &["--publish", &publish, "--churn-per-second", "100"][..],
         &LOAD,
+        &MEASURE,
     ]
     .concat();
     let measured = measure("churn", &server, "churn", &load);

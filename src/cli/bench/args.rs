@@ -50,6 +50,7 @@ pub(super) enum Action {
     /// Become a command on these cores (what the bench starts servers with).
     #[command(hide = true)]
     Launch {
+        parent: u32,
         cores: String,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,

@@ -38,7 +38,11 @@ pub(super) fn run(args: BenchArgs, out: &mut dyn Write, err: &mut dyn Write) -> 
         Action::Compare(args) => side_by_side(args, out, err),
         Action::Report(ReportArgs { results, out: file }) => show::report(&results, file, out),
         Action::Table(TableArgs { results }) => show::markdown(&results, out),
-        Action::Launch { cores, command } => Err(launch(&cores, &command)),
+        Action::Launch {
+            parent,
+            cores,
+            command,
+        } => Err(launch(parent, &cores, &command)),
     };
     done.unwrap_or_else(|why| complain(&why, err))
 }
