@@ -167,9 +167,12 @@ impl FrameReader {
     }
 }
 
+/// A frame and the bytes behind it.
+type FrameAndRest<'a> = (&'a [u8], &'a [u8]);
+
 /// The first frame of `bytes` and what follows it, or `None` while it is not complete.
 #[inline]
-fn split_frame(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, Violation> {
+fn split_frame(bytes: &[u8]) -> Result<Option<FrameAndRest<'_>>, Violation> {
     Ok(frame_len(bytes)?.and_then(|length| bytes.split_at_checked(length)))
 }
 

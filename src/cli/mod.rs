@@ -53,7 +53,7 @@ pub fn run(
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
         #[cfg(feature = "bench")]
-        Command::Bench(args) => bench::run(args, out, err),
+        Command::Bench(args) => bench::run(*args, out, err),
     }
 }
 
@@ -87,7 +87,7 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
 }
 
 /// The settings that have a flag.

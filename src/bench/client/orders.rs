@@ -21,7 +21,7 @@ pub(super) enum Order {
 pub(super) enum Report {
     Connected(Connected),
     PublisherOpen,
-    Load(LoadReport),
+    Load(Box<LoadReport>),
     Stalled(u32),
     Woken(StalledReport),
     Idled,

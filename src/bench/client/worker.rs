@@ -127,7 +127,7 @@ impl Worker {
                 self.open_publisher()?;
                 Report::PublisherOpen
             }
-            Order::Load(load) => Report::Load(self.load(load)?),
+            Order::Load(load) => Report::Load(Box::new(self.load(load)?)),
             Order::Stall => Report::Stalled(self.stall()),
             Order::Wake(at_most) => Report::Woken(self.wake(at_most)?),
             Order::Idle(duration) => {

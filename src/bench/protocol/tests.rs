@@ -209,8 +209,10 @@ fn nats_takes_its_stream_however_messages_cut_it() {
         Word::Delivery(None),
     ];
     for cut in 0..stream.len() {
-        let mut link = Link::default();
-        link.step = Step::Subscribing;
+        let mut link = Link {
+            step: Step::Subscribing,
+            ..Link::default()
+        };
         let (before, after) = stream.as_bytes().split_at(cut);
         let mut words = read(&dialect, &mut link, &[0, 1], before);
         words.extend(read(&dialect, &mut link, &[0, 1], after));
@@ -241,8 +243,10 @@ fn mqtt_takes_its_stream_however_messages_cut_it() {
     }
     stream.extend([0xd0, 0]);
     for cut in 0..stream.len() {
-        let mut link = Link::default();
-        link.step = Step::Subscribing;
+        let mut link = Link {
+            step: Step::Subscribing,
+            ..Link::default()
+        };
         let (before, after) = stream.split_at(cut);
         let mut words = read(&dialect, &mut link, &[0, 1], before);
         words.extend(read(&dialect, &mut link, &[0, 1], after));

@@ -58,7 +58,11 @@ fn one_kind(
     scenario
         .check("the flags")
         .map_err(|error| error.to_string())?;
-    let bench = Prepared::new(&args.common, &args.peers_folder(), &[args.target.clone()])?;
+    let bench = Prepared::new(
+        &args.common,
+        &args.peers_folder(),
+        std::slice::from_ref(&args.target),
+    )?;
     bench.run(&[scenario], &args.common, args.common.out.clone(), out, err)
 }
 
