@@ -5,13 +5,16 @@
 //! ready is what it had left.
 
 mod address;
+mod connecting;
 mod connection;
+mod counting;
 mod http;
 mod load;
 mod orders;
 mod publisher;
 mod samples;
 mod shared;
+mod stalled;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -2,26 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 
 use super::super::frames::{Frame, Opcode};
-use super::super::handshake;
 use super::super::ledger::Ledger;
-use super::super::payload::Stamp;
-use super::super::protocol::{Dialect, Said};
+use super::super::protocol::Said;
 use super::Settings;
-use super::connection::{Connection, Rest, Stalled, State};
-use super::load::LoadReport;
-use super::orders::{Connect, Connected, Order, Report, StalledReport};
+use super::connection::{Connection, Rest, State};
+use super::counting::{Counting, Happened, Tally};
+use super::orders::{Connected, Order, Report};
 use super::publisher::Publisher;
 use super::samples::Samples;
-use super::shared::{Counter, Shared, nanos};
+use super::shared::{Shared, nanos};
 
 /// Tokens from here on are the publisher's.
 pub(super) const PUBLISHER: usize = 1 << 32;
@@ -29,22 +25,16 @@ pub(super) const PUBLISHER: usize = 1 << 32;
 const BUFFER_BYTES: usize = 512 * 1024;
 /// Events taken from epoll at a time.
 const EVENTS_MAX: usize = 256;
-/// How long nothing may come of opening connections before those under way are given up.
-const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a thread without a load sleeps at most.
-const SLEEP: Duration = Duration::from_millis(10);
-/// How long a woken subscriber waits for more.
-const SILENCE: Duration = Duration::from_millis(500);
-/// Stalled subscribers have little room in their sockets, so that the server notices soon.
-const STALLED_RECEIVE_BYTES: usize = 64 * 1024;
+pub(super) const SLEEP: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker {
     index: usize,
     pub(super) settings: Arc<Settings>,
     pub(super) shared: Arc<Shared>,
-    poll: Poll,
+    pub(super) poll: Poll,
     events: Events,
-    connections: Vec<Connection>,
+    pub(super) connections: Vec<Connection>,
     pub(super) ledger: Ledger,
     pub(super) publisher: Option<Publisher>,
     samples: Samples,
@@ -52,27 +42,10 @@ pub(super) struct Worker {
     pub(super) tally: Tally,
     closes: BTreeMap<u16, u64>,
     /// Connections begun that are neither open nor failed.
-    under_way: u32,
-    connected: Connected,
+    pub(super) under_way: u32,
+    pub(super) connected: Connected,
     /// Whose turn to leave is next.
-    next_to_leave: usize,
-}
-
-/// What the present load has come to.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub report: LoadReport,
-    pub last_delivery_ns: u64,
-}
-
-/// What a read has brought besides deliveries.
-#[derive(Default)]
-struct Happened {
-    opened: bool,
-    answers: Vec<(Opcode, Vec<u8>)>,
-    refused: Option<String>,
-    /// The close code.
-    ended: Option<u16>,
+    pub(super) next_to_leave: usize,
 }
 
 impl Worker {
@@ -144,83 +117,6 @@ impl Worker {
         })
     }
 
-    fn connect(&mut self, order: Connect) -> Result<Connected, String> {
-        let began = self.shared.clock.now_ns();
-        self.connected = Connected::default();
-        let mut begun = 0;
-        let mut progress = (began, 0);
-        loop {
-            while begun < order.count && self.under_way < order.at_once {
-                self.begin_connection(order.first_number + begun * order.number_step, None, false);
-                begun += 1;
-            }
-            let done = self.connected.open + self.connected.failed;
-            if done == u64::from(order.count) || self.shared.must_stop() {
-                break;
-            }
-            self.turn(SLEEP)?;
-            let now = self.shared.clock.now_ns();
-            let done = self.connected.open + self.connected.failed;
-            if done != progress.1 {
-                progress = (now, done);
-            }
-            if now - progress.0 > nanos(OPEN_PATIENCE) {
-                let seconds = OPEN_PATIENCE.as_secs();
-                self.connected
-                    .fail(format!("no connection was opened for {seconds} s"));
-                self.connected.failed += u64::from(order.count) - self.connected.open - 1;
-                break;
-            }
-        }
-        self.connected.wall_ns = self.shared.clock.now_ns() - began;
-        Ok(std::mem::take(&mut self.connected))
-    }
-
-    /// Begins a connection, in the place of another if `place` says so.
-    fn begin_connection(&mut self, number: u32, place: Option<usize>, late: bool) {
-        let began_ns = self.shared.clock.now_ns();
-        let stalls = self.is_to_stall(number);
-        let buffer = stalls.then_some(STALLED_RECEIVE_BYTES);
-        let index = place.unwrap_or(self.connections.len());
-        let channels = self.settings.plan.channels_of(number);
-        let began = handshake::connect(self.settings.server, number, buffer).and_then(|stream| {
-            let mut stream = TcpStream::from_std(stream);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, Token(index), interest)?;
-            Ok(stream)
-        });
-        match began {
-            Ok(stream) => {
-                let mut connection = Connection::new(stream, number, channels, began_ns);
-                connection.awaits_first = late;
-                connection.stalled = stalls.then(Box::default);
-                self.under_way += 1;
-                match self.connections.get_mut(index) {
-                    Some(place) => *place = connection,
-                    None => self.connections.push(connection),
-                }
-            }
-            Err(error) => self.count_failure(late, format!("cannot connect: {error}")),
-        }
-    }
-
-    /// Every so many subscribers, beginning in the middle of the first stretch.
-    fn is_to_stall(&self, number: u32) -> bool {
-        let permille = self.settings.stalled_permille;
-        let before = (number * permille + 500) / 1000;
-        let after = ((number + 1) * permille + 500) / 1000;
-        after > before
-    }
-
-    fn count_failure(&mut self, late: bool, why: String) {
-        match late {
-            true => self.tally.report.joined.fail(why),
-            false => self.connected.fail(why),
-        }
-    }
-
     fn open_publisher(&mut self) -> Result<(), String> {
         let Some(publishing) = self.settings.publishing.clone() else {
             return Err("this target has no way to publish".to_owned());
@@ -231,106 +127,6 @@ impl Worker {
             .map_err(|error| error.to_string())?;
         self.publisher = Some(publisher);
         Ok(())
-    }
-
-    fn stall(&mut self) -> u32 {
-        let mut count = 0;
-        for connection in &mut self.connections {
-            let (Some(stalled), Some(subscriber), true) = (
-                &mut connection.stalled,
-                connection.subscriber,
-                connection.stream.is_some(),
-            ) else {
-                continue;
-            };
-            stalled.rest = Rest::Asleep;
-            stalled.next = self.ledger.due(subscriber).map_or(0, |(_, next)| next);
-            self.ledger.forget(subscriber);
-            count += 1;
-        }
-        count
-    }
-
-    fn wake(&mut self, at_most: Duration) -> Result<StalledReport, String> {
-        let sleepers: Vec<usize> = (0..self.connections.len())
-            .filter(|&index| self.connections[index].is_asleep())
-            .collect();
-        for &index in &sleepers {
-            if let Some(stalled) = &mut self.connections[index].stalled {
-                stalled.rest = Rest::Woken;
-            }
-            self.read(index, true);
-        }
-        let mut silent_since = self.shared.clock.now_ns();
-        let until = silent_since + nanos(at_most);
-        let received = |worker: &Self| -> u64 {
-            let all = sleepers
-                .iter()
-                .filter_map(|&i| worker.connections[i].stalled.as_ref());
-            all.map(|stalled| {
-                stalled.received + stalled.missed + u64::from(stalled.ended.is_some())
-            })
-            .sum()
-        };
-        let mut before = received(self);
-        loop {
-            self.turn(SLEEP)?;
-            let now = self.shared.clock.now_ns();
-            let after = received(self);
-            if after != before {
-                (before, silent_since) = (after, now);
-            }
-            if now - silent_since > nanos(SILENCE) || now > until {
-                break;
-            }
-        }
-        let mut report = StalledReport::default();
-        for &index in &sleepers {
-            let connection = &self.connections[index];
-            let Some(stalled) = &connection.stalled else {
-                continue;
-            };
-            let published = self.shared.published[connection.channels[0] as usize].get();
-            let missed = stalled.missed + published.saturating_sub(stalled.next);
-            report.subscribers += 1;
-            report.received += stalled.received;
-            match stalled.ended {
-                Some(code) => *report.closed.entry(code).or_default() += 1,
-                None if missed == 0 => report.complete += 1,
-                None => {
-                    report.incomplete += 1;
-                    report.missed += missed;
-                }
-            }
-        }
-        Ok(report)
-    }
-
-    /// One subscriber leaves, another comes in its place.
-    pub(super) fn replace_one(&mut self) {
-        for _ in 0..self.connections.len() {
-            let index = self.next_to_leave % self.connections.len();
-            self.next_to_leave += 1;
-            let connection = &mut self.connections[index];
-            let (State::Open, Some(subscriber), false, Some(_)) = (
-                &connection.state,
-                connection.subscriber,
-                connection.awaits_first,
-                &connection.stream,
-            ) else {
-                continue;
-            };
-            let number = connection.number;
-            self.ledger.forget(subscriber);
-            // 1000, as a page that is left. Whether it arrives is the kernel's business.
-            let _ = connection.send_frame(Opcode::Close, &[0x03, 0xe8]);
-            if let Some(stream) = connection.stream.take() {
-                let _ = stream.shutdown(Shutdown::Write);
-            }
-            self.tally.report.left += 1;
-            self.begin_connection(number, Some(index), true);
-            return;
-        }
     }
 
     pub(super) fn begin_tally(&mut self) {
@@ -404,7 +200,7 @@ impl Worker {
     }
 
     /// Reads until there is nothing more.
-    fn read(&mut self, index: usize, closed: bool) {
+    pub(super) fn read(&mut self, index: usize, closed: bool) {
         loop {
             let connection = &mut self.connections[index];
             let is_asleep = connection.is_asleep();
@@ -589,73 +385,6 @@ impl Worker {
                 let late = connection.awaits_first;
                 self.count_failure(late, why.to_owned());
             }
-        }
-    }
-}
-
-/// Counts the deliveries of one read.
-struct Counting<'a> {
-    ledger: &'a mut Ledger,
-    tally: &'a mut Tally,
-    shared: &'a Shared,
-    subscriber: Option<u32>,
-    /// Of a subscriber that has stalled: the others' counts know it no longer.
-    stalled: Option<&'a mut Stalled>,
-    awaits_first: &'a mut bool,
-    began_ns: u64,
-    now_ns: u64,
-}
-
-impl Counting<'_> {
-    /// Channel and sequence number of the publication that is due.
-    fn due(&self) -> Option<(u32, u64)> {
-        self.ledger.due(self.subscriber?)
-    }
-
-    /// Deals with one word of the server, and returns the stamp of a delivery.
-    #[inline]
-    fn heed(
-        &mut self,
-        dialect: &Dialect,
-        said: Said<'_>,
-        happened: &mut Happened,
-    ) -> Option<Stamp> {
-        match said {
-            Said::Delivery(payload) => {
-                let stamp = dialect.form().read(payload);
-                self.deliver(stamp);
-                return stamp;
-            }
-            Said::Foreign => self.deliver(None),
-            Said::Open => happened.opened = true,
-            Said::Answer(message) => happened.answers.push((dialect.opcode(), message)),
-            Said::Refused(words) => happened.refused = Some(words),
-        }
-        None
-    }
-
-    /// Counts a delivery, or a message that is none.
-    #[inline]
-    fn deliver(&mut self, stamp: Option<Stamp>) {
-        let (Some(stamp), Some(subscriber)) = (stamp, self.subscriber) else {
-            return self.ledger.count_foreign();
-        };
-        if let Some(stalled) = &mut self.stalled {
-            return stalled.deliver(stamp.sequence);
-        }
-        let published = self.shared.published.get(stamp.channel as usize);
-        let published = published.map_or(0, Counter::get);
-        if !self.ledger.deliver(subscriber, stamp, published) {
-            return;
-        }
-        let latency = self.now_ns.saturating_sub(stamp.due_ns).max(1);
-        self.tally.report.latency.saturating_record(latency);
-        self.tally.last_delivery_ns = self.now_ns;
-        if std::mem::take(self.awaits_first) {
-            let joined = &mut self.tally.report.joined;
-            let took = (self.now_ns - self.began_ns).max(1);
-            joined.open += 1;
-            joined.opening.saturating_record(took);
         }
     }
 }
