@@ -85,6 +85,8 @@ class Started:
         }
         self.log = self.directory / "output"
         self.process = None
+        # What it said, once it has ended.
+        self.output = ""
 
     def __enter__(self):
         try:
@@ -98,10 +100,9 @@ class Started:
         return self.values
 
     def __exit__(self, *_):
-        output = self.log.read_text(errors="replace")
+        self.output = self.log.read_text(errors="replace")
         self._stop()
         self._clean_up()
-        self.output = output
 
     def _write_files(self):
         for name, content in self.target.get("files", {}).items():
@@ -124,7 +125,7 @@ class Started:
             )
 
     def _wait(self):
-        ready = self.target.get("ready", {"tcp": "{port}"})
+        ready = self.target.get("ready", {})
         until = time.monotonic() + ready.get("timeout_ms", 15000) / 1000
         while not self._is_ready(ready):
             if self.process.poll() is not None:
@@ -138,7 +139,8 @@ class Started:
             if "http" in ready:
                 with urllib.request.urlopen(fill(ready["http"], self.values), timeout=1) as answer:
                     return answer.status == 200
-            socket.create_connection(("127.0.0.1", int(fill(ready["tcp"], self.values))), timeout=1).close()
+            port = fill(ready.get("tcp", "{port}"), self.values)
+            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
             return True
         except (OSError, urllib.error.URLError):
             return False
