@@ -64,12 +64,12 @@ class Target:
             raise Failure(f"no word behind {pattern!r} in what {' '.join(command)} said")
         return rest.split()[0]
 
-    def started(self, threads, message_bytes_max):
-        return Started(self, threads, message_bytes_max)
+    def started(self, threads, message_bytes_max, deflate):
+        return Started(self, threads, message_bytes_max, deflate)
 
 
 class Started:
-    def __init__(self, target, threads, message_bytes_max):
+    def __init__(self, target, threads, message_bytes_max, deflate):
         self.target = target
         cores = sorted(os.sched_getaffinity(0))[:threads]
         self.cores = cores
@@ -80,7 +80,7 @@ class Started:
             "threads": str(len(cores)),
             "dir": str(self.directory),
             "connections": "200",
-            "deflate": "false",
+            "deflate": "true" if deflate else "false",
             "message_bytes_max": str(message_bytes_max),
         }
         self.log = self.directory / "output"

@@ -1,10 +1,11 @@
-"""A blocking WebSocket client, as small as a check of servers allows: no extensions, whole messages in memory."""
+"""A blocking WebSocket client, as small as a check of servers allows: whole messages in memory, permessage-deflate for what comes."""
 
 import base64
 import hashlib
 import os
 import socket
 import struct
+import zlib
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -17,13 +18,16 @@ class ProtocolError(Exception):
 class WebSocket:
     """One open connection. Every wait ends after `timeout_s` with TimeoutError."""
 
-    def __init__(self, port, path, subprotocol=None, headers=None, timeout_s=10.0):
+    def __init__(self, port, path, subprotocol=None, headers=None, timeout_s=10.0, deflate=False):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unread = b""
-        self._open(port, path, subprotocol, headers or {})
+        # Messages that came compressed.
+        self.compressed = 0
+        self.inflater = None
+        self._open(port, path, subprotocol, headers or {}, deflate)
 
-    def _open(self, port, path, subprotocol, headers):
+    def _open(self, port, path, subprotocol, headers, deflate):
         key = base64.b64encode(os.urandom(16))
         lines = [
             f"GET {path} HTTP/1.1",
@@ -35,6 +39,9 @@ class WebSocket:
         ]
         if subprotocol:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+        if deflate:
+            # Messages of one's own may always be sent as they are.
+            lines.append("Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         status, fields = self._read_head()
@@ -43,8 +50,11 @@ class WebSocket:
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
         if fields.get("sec-websocket-accept") != accept:
             raise ProtocolError(f"{path} was answered with a wrong Sec-WebSocket-Accept")
-        if "sec-websocket-extensions" in fields:
-            raise ProtocolError(f"{path}: an extension was agreed to that nobody offered")
+        agreed = fields.get("sec-websocket-extensions", "")
+        if agreed.startswith("permessage-deflate") != deflate:
+            raise ProtocolError(f"{path}: permessage-deflate was {'not' if deflate else 'offered by nobody and yet'} agreed to")
+        if deflate:
+            self.inflater = zlib.decompressobj(-15)
         if subprotocol and fields.get("sec-websocket-protocol") != subprotocol:
             raise ProtocolError(f"{path}: subprotocol {subprotocol} was not agreed to")
 
@@ -69,9 +79,11 @@ class WebSocket:
 
     def receive(self):
         """The payload of the next data message; pings are answered on the way."""
-        message = b""
+        message, compressed = b"", False
         while True:
-            final, opcode, payload = self._read_frame()
+            final, reserved, opcode, payload = self._read_frame()
+            if reserved & ~(0x40 if self.inflater else 0):
+                raise ProtocolError("a frame has reserved bits set that nothing agreed to")
             if opcode == PING:
                 self.socket.sendall(frame(PONG, payload))
             elif opcode == CLOSE:
@@ -79,19 +91,25 @@ class WebSocket:
                 raise ProtocolError(f"the server closed: {code} {payload[2:].decode(errors='replace')}".rstrip())
             elif opcode != PONG:
                 message += payload
+                compressed |= bool(reserved)
                 if final:
-                    return message
+                    return self._inflate(message) if compressed else message
+
+    def _inflate(self, message):
+        self.compressed += 1
+        # The server may keep its context, so this one is kept, and serves both.
+        return self.inflater.decompress(message + b"\0\0\xff\xff")
 
     def _read_frame(self):
         first, second = self._read(2)
-        if first & 0x70 or second & 0x80:
-            raise ProtocolError("a frame has reserved bits set or is masked")
+        if second & 0x80:
+            raise ProtocolError("a frame of the server is masked")
         length = second & 0x7F
         if length == 126:
             (length,) = struct.unpack("!H", self._read(2))
         elif length == 127:
             (length,) = struct.unpack("!Q", self._read(8))
-        return bool(first & 0x80), first & 0x0F, self._read(length)
+        return bool(first & 0x80), first & 0x70, first & 0x0F, self._read(length)
 
     def _read(self, count):
         while len(self.unread) < count:
