@@ -37,6 +37,7 @@ func main() {
 	}
 	http.Handle("/connection/websocket", centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
 		Compression:        *deflate == "true",
+		CompressionLevel:   1, // Centrifugo's default; the library's is not to compress
 		UseWriteBufferPool: true,
 		CheckOrigin:        func(*http.Request) bool { return true },
 	}))
