@@ -1,4 +1,6 @@
-"""A blocking WebSocket client, as small as a check of servers allows: whole messages in memory, permessage-deflate for what comes."""
+"""A blocking WebSocket client, as small as a check of servers allows: whole messages in memory, permessage-deflate for what
+comes and not for what goes.
+"""
 
 import base64
 import hashlib
