@@ -178,7 +178,9 @@ def fill(value, values):
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), value)
     if isinstance(value, list):
         return [fill(part, values) for part in value]
-    return {key: fill(part, values) for key, part in value.items()}
+    if isinstance(value, dict):
+        return {key: fill(part, values) for key, part in value.items()}
+    return value
 
 
 def free_ports(count):
