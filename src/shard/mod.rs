@@ -77,7 +77,7 @@ pub struct Identity {
     pub shards: usize,
     /// Seeds the hash that finds a channel's owner; the same on all shards of the process.
     pub hash_seed: u64,
-    /// Where this shard counts the epochs of its channels from, and with [`QUEUES`] set those of its
+    /// Where this shard counts the epochs of its channels from, and with bit 57 set those of its
     /// queues: a range of its own for every shard and every start of the process.
     pub first_epoch: u64,
 }

@@ -1,7 +1,7 @@
 //! The STOMP endpoints, `/stomp` and `/ws`: STOMP 1.0, 1.1 and 1.2 over WebSocket.
 //!
-//! A client's bytes become frames in [`Reader`]; [`connect`](self) agrees on a version and on
-//! heart-beats, [`Connected`] does what the frames of a connected client ask for. Subscriptions that
+//! A client's bytes become frames in [`Reader`]; `connect` agrees on a version and on heart-beats,
+//! `Connected` does what the frames of a connected client ask for. Subscriptions that
 //! acknowledge nothing are lanes, and cost what those of the raw protocol cost: their MESSAGE frames are
 //! the same for all with the same subscription id. The others are handed each publication and are kept to
 //! a window of unacknowledged messages.
