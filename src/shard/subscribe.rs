@@ -80,6 +80,7 @@ impl Shard {
         {
             self.leave(now_ms, id, subscription);
         }
+        self.connections.note_subscriptions(id);
     }
 
     /// The owner has answered: from here on the connection gets what is published.

@@ -8,6 +8,7 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::Kind;
 
+mod merging;
 mod timers;
 
 fn shard(config: Config) -> Shard {
