@@ -210,7 +210,7 @@ impl Subscriptions {
 /// Set in a gate while the connection has a backlog.
 const STALLED: u32 = 1 << 31;
 
-/// Set in a gate while the connection has more than one subscription.
+/// Set in a gate while the connection is counted as one with more than one subscription.
 const SEVERAL: u32 = 1 << 30;
 
 /// Stamps of batches are no larger.
@@ -232,10 +232,12 @@ pub enum Admit {
 pub struct Connections {
     /// All of them, by slot and generation.
     pub table: Table<Connection>,
-    /// By slot: the last batch the connection was in, whether it is stalled, and whether it has
-    /// several subscriptions. Apart from the table because this is all that a scatter reads of a
-    /// connection with one.
+    /// By slot: the last batch the connection was in, whether it is stalled, and whether it is
+    /// counted as one with several subscriptions. Apart from the table because this is all that a
+    /// scatter reads of a connection with one.
     gates: Vec<u32>,
+    /// Connections with several subscriptions.
+    several: usize,
     /// Connections of each address, while they are limited.
     peers: HashMap<IpAddr, usize>,
 }
@@ -296,9 +298,9 @@ impl Connections {
         first
     }
 
-    /// Whether the connection has more than one subscription.
-    pub fn has_several(&self, slot: u32) -> bool {
-        self.gates[slot as usize] & SEVERAL != 0
+    /// How many have more than one subscription.
+    pub fn several(&self) -> usize {
+        self.several
     }
 
     /// To be called when the connection has got or lost a subscription.
@@ -307,9 +309,13 @@ impl Connections {
             return;
         };
         let gate = &mut self.gates[id.slot as usize];
-        match connection.subscriptions.len() > 1 {
-            true => *gate |= SEVERAL,
-            false => *gate &= !SEVERAL,
+        let (had, has) = (*gate & SEVERAL != 0, connection.subscriptions.len() > 1);
+        if had != has {
+            *gate ^= SEVERAL;
+            match has {
+                true => self.several += 1,
+                false => self.several -= 1,
+            }
         }
     }
 

@@ -4,13 +4,19 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
 
+use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
+use super::overlaps::Overlaps;
 use crate::channel::ChannelName;
 use crate::encoding::Encoding;
 use crate::publication::Publication;
 use crate::table::{Key, Table};
 use crate::ws::deflate::Compressors;
+
+/// Members that a survey meets at most for each send that the turn may make: a hundredth or two of
+/// what those cost.
+const MEETINGS_A_SEND: usize = 16;
 
 /// The lanes of a shard.
 pub struct Fanout {
@@ -18,7 +24,9 @@ pub struct Fanout {
     hasher: FixedState,
     pub(super) lanes: Table<Lane>,
     /// Lanes with something to be sent.
-    pub(super) dirty: VecDeque<Key>,
+    pub(super) dirty: DirtyLanes,
+    /// The connections that several of those have something for.
+    pub(super) overlaps: Overlaps,
     /// Channels with something to be handed to sessions, and some that had it until all of those left.
     pub(super) handouts: VecDeque<ChannelName>,
     lane_bytes_max: usize,
@@ -33,7 +41,8 @@ impl Fanout {
             channels: HashMap::with_hasher(hasher.clone()),
             hasher,
             lanes: Table::default(),
-            dirty: VecDeque::new(),
+            dirty: DirtyLanes::default(),
+            overlaps: Overlaps::default(),
             handouts: VecDeque::new(),
             lane_bytes_max,
             full: 0,
@@ -96,10 +105,7 @@ impl Fanout {
             if before < self.lane_bytes_max && before + added >= self.lane_bytes_max {
                 self.full += 1;
             }
-            if !lane.queued {
-                lane.queued = true;
-                self.dirty.push_back(key);
-            }
+            self.dirty.add(key);
         }
     }
 
@@ -109,6 +115,26 @@ impl Fanout {
             let bytes = lane.pending_bytes();
             lane.seal(joined);
             self.forget_bytes(bytes, bytes);
+        }
+    }
+
+    /// Meets the connections that dirty lanes have something for, in the lanes that come first, as
+    /// many members as are worth it with so many sends to be made.
+    pub(super) fn survey(&mut self, connections: usize, sends: usize) {
+        self.overlaps.begin(connections);
+        let mut left = sends.saturating_mul(MEETINGS_A_SEND);
+        let each = sends.max(left / self.dirty.len().max(1));
+        for key in self.dirty.iter() {
+            let members = self.lanes.get(key).map_or(&[][..], Lane::unserved);
+            let members = &members[..members.len().min(each).min(left)];
+            for member in members {
+                self.overlaps.meet(member.slot);
+            }
+            // A lane costs something, too.
+            left = left.saturating_sub(members.len() + 1);
+            if left == 0 {
+                break;
+            }
         }
     }
 
@@ -207,6 +233,7 @@ impl Fanout {
             return;
         }
         if let Some(lane) = self.lanes.remove(key) {
+            self.dirty.forget(key.slot);
             let bytes = lane.pending_bytes();
             self.forget_bytes(bytes, bytes);
             if let Some(local) = self.channels.get_mut(lane.channel()) {

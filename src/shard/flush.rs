@@ -52,7 +52,9 @@ pub struct Outbox {
     /// Marks the connections of the batch in the making; never 0.
     stamp: u32,
     /// Sends to lanes that this turn may still make.
-    sends_left: usize,
+    pub(super) sends_left: usize,
+    /// Whether this turn has found out which connections several lanes have something for.
+    pub(super) surveyed: bool,
     /// Scratch space: lanes and positions of one connection.
     pub(super) places: Vec<(u32, u32)>,
 }
@@ -60,6 +62,7 @@ pub struct Outbox {
 impl Outbox {
     pub fn begin_turn(&mut self, sends_max: usize) {
         self.sends_left = sends_max;
+        self.surveyed = false;
     }
 
     pub fn has_work(&self) -> bool {
@@ -293,9 +296,10 @@ impl Shard {
 
     fn collect_lanes(&mut self, batch: &mut Batch, stamp: u32, room: usize) {
         let mut joined: Vec<(Joiner, u32)> = Vec::new();
-        while let Some(&key) = self.fanout.dirty.front() {
+        self.find_overlaps();
+        while let Some(key) = self.fanout.dirty.front() {
             let Some(lane) = self.fanout.lanes.get_mut(key) else {
-                self.fanout.dirty.pop_front();
+                self.fanout.dirty.skip();
                 continue;
             };
             if lane.sealed().is_none() {
@@ -304,14 +308,14 @@ impl Shard {
             }
             match self.collect_lane(key, batch, stamp, room) {
                 Visit::Over => {
-                    self.fanout.dirty.pop_front();
+                    self.fanout.dirty.finish();
                     self.finish_lane(key, &mut joined);
                 }
-                Visit::Rotate => self.fanout.dirty.rotate_left(1),
+                Visit::Rotate => self.fanout.dirty.rotate(),
                 Visit::BatchFull => {
                     // The next batch begins with another lane, or small ones would wait behind
                     // huge ones for as long as a batch is no longer than a visit.
-                    self.fanout.dirty.rotate_left(1);
+                    self.fanout.dirty.rotate();
                     return;
                 }
             }
@@ -328,7 +332,7 @@ impl Shard {
         let mut visit = LANE_VISIT;
         // Other lanes may have something for the same connections.
         let is_alone = self.fanout.dirty.len() == 1;
-        batch.add_source(bytes.clone());
+        let mut is_source = false;
         loop {
             let is_full = batch.len() >= room || batch.merged_len() >= MERGED_BYTES_MAX;
             if is_full || self.outbox.sends_left == 0 {
@@ -345,8 +349,11 @@ impl Shard {
             };
             match self.connections.admit(member.slot, stamp) {
                 Admit::Send => {
-                    let may_merge = !is_alone && self.connections.has_several(member.slot);
+                    let may_merge = !is_alone && self.fanout.overlaps.has(member.slot);
                     if !may_merge || !self.merge(key, member.slot, &bytes, batch) {
+                        if !std::mem::replace(&mut is_source, true) {
+                            batch.add_source(bytes.clone());
+                        }
                         batch.add_send(member.slot, 0, bytes.len());
                     }
                     self.outbox.sends_left -= 1;
@@ -390,9 +397,7 @@ impl Shard {
         };
         lane.finish(joined);
         if lane.has_pending() {
-            self.fanout.dirty.push_back(key);
-        } else {
-            lane.queued = false;
+            self.fanout.dirty.add(key);
         }
         self.note_joined(joined);
         joined.clear();

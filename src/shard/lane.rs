@@ -72,8 +72,6 @@ pub struct Lane {
     pending: BytesMut,
     pending_frames: u32,
     sealed: Option<Sealed>,
-    /// Whether the lane stands in the list of lanes to be flushed.
-    pub queued: bool,
 }
 
 impl Lane {
@@ -87,7 +85,6 @@ impl Lane {
             pending: BytesMut::new(),
             pending_frames: 0,
             sealed: None,
-            queued: false,
         }
     }
 
@@ -228,6 +225,15 @@ impl Lane {
     /// Bytes that wait for the next seal.
     pub fn pending_bytes(&self) -> usize {
         self.pending.len()
+    }
+
+    /// The members that what is to be sent first is for.
+    pub fn unserved(&self) -> &[Member] {
+        match &self.sealed {
+            Some(sealed) => &self.members[sealed.cursor as usize..sealed.end as usize],
+            None if self.pending.is_empty() => &[],
+            None => &self.members,
+        }
     }
 
     /// The next member to be served with the sealed buffer; the one after it the next time.

@@ -3,6 +3,7 @@
 //! A send costs what copying some ten thousand bytes does. So a connection with several
 //! subscriptions is not sent one lane's buffer alone when other lanes have something for it as well:
 //! all of it is put together and sent in one go, and those lanes count the connection as served.
+//! Which connections that is worth a look for is found out beforehand ([`super::overlaps`]).
 
 use bytes::Bytes;
 
@@ -18,8 +19,18 @@ pub const MERGED_BYTES_MAX: usize = 1024 * 1_024;
 const LOOKS_MAX: usize = 256;
 
 impl Shard {
+    /// Finds out, once a turn, which connections several lanes have something for.
+    pub(super) fn find_overlaps(&mut self) {
+        let may_merge = self.connections.several() > 0 && self.config.fanout.merge_bytes_max > 0;
+        if may_merge && !self.outbox.surveyed && self.fanout.dirty.len() > 1 {
+            self.outbox.surveyed = true;
+            let connections = self.connections.table.capacity();
+            self.fanout.survey(connections, self.outbox.sends_left);
+        }
+    }
+
     /// Puts what other lanes have for a connection behind what the lane `key` has, and adds the send.
-    /// `false`, and nothing done, if they have nothing.
+    /// `false`, and nothing done, if they have nothing, or too much.
     pub(super) fn merge(&mut self, key: Key, slot: u32, bytes: &Bytes, batch: &mut Batch) -> bool {
         let bytes_max = self.config.fanout.merge_bytes_max;
         if bytes.len() > bytes_max {
@@ -28,10 +39,12 @@ impl Shard {
         let mut places = std::mem::take(&mut self.outbox.places);
         places.clear();
         if let Some(connection) = self.connections.table.at_mut(slot) {
-            places.extend(connection.subscriptions.active().take(LOOKS_MAX));
+            let dirty = &self.fanout.dirty;
+            let others = connection.subscriptions.active().take(LOOKS_MAX);
+            places.extend(others.filter(|&(lane, _)| lane != key.slot && dirty.contains(lane)));
         }
         let start = batch.merged_len();
-        for &(lane, position) in places.iter().filter(|(lane, _)| *lane != key.slot) {
+        for &(lane, position) in &places {
             let so_far = (batch.merged_len() - start).max(bytes.len());
             let room = bytes_max - so_far;
             let Some(more) = self.serve_out_of_turn(lane, position, room) else {
@@ -47,6 +60,9 @@ impl Shard {
         if merged {
             batch.add_merged(slot, start);
             self.counters.merged += 1;
+        } else {
+            // Nor would there be anything for the next of its lanes.
+            self.fanout.overlaps.forget(slot);
         }
         merged
     }

@@ -24,6 +24,7 @@
 mod backlog;
 mod batch;
 mod connection;
+mod dirty;
 mod drain;
 mod fanout;
 mod flush;
@@ -33,6 +34,7 @@ mod lifecycle;
 mod local;
 pub mod mail;
 mod merge;
+mod overlaps;
 mod owner;
 mod post;
 mod rate;
@@ -335,6 +337,7 @@ impl Shard {
             lanes: self.fanout.lanes(),
             local_channels: self.fanout.channels(),
             subscriptions: self.counters.subscriptions as usize,
+            several: self.connections.several(),
             backlog_bytes: self.counters.backlog_bytes as usize,
             backlogged: self.counters.backlogged as usize,
             pending_bytes: self.fanout.pending_bytes(),
@@ -374,6 +377,8 @@ pub struct Residue {
     pub local_channels: usize,
     /// Subscriptions counted.
     pub subscriptions: usize,
+    /// Connections counted that have several.
+    pub several: usize,
     /// Bytes in backlogs.
     pub backlog_bytes: usize,
     /// Backlogs.

@@ -92,6 +92,7 @@ impl Shard {
         {
             self.leave(now_ms, id, subscription, &mut None);
         }
+        self.connections.note_subscriptions(id);
     }
 
     /// The owner has answered: from here on the connection gets what is published.

@@ -9,6 +9,7 @@ use crate::channel::ChannelName;
 use crate::publication::Kind;
 
 mod handouts;
+mod merging;
 mod queues;
 mod stomp;
 mod timers;
