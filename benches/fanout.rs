@@ -1,4 +1,4 @@
-//! The server against a bare `send(2)` loop and against Bun, in one run. `benches/README.md` says how it measures.
+//! The server against a bare `send(2)` loop, Bun and RabbitMQ, in one run. `benches/README.md` says how it measures.
 
 #![forbid(unsafe_code)]
 
@@ -20,8 +20,14 @@ mod inflate;
 mod ledger;
 #[path = "fanout/machine.rs"]
 mod machine;
+#[path = "fanout/messages.rs"]
+mod messages;
 #[path = "fanout/probe.rs"]
 mod probe;
+#[path = "fanout/publisher.rs"]
+mod publisher;
+#[path = "fanout/rabbitmq.rs"]
+mod rabbitmq;
 #[path = "fanout/report.rs"]
 mod report;
 #[path = "fanout/samples.rs"]
@@ -30,6 +36,8 @@ mod samples;
 mod scenario;
 #[path = "fanout/server.rs"]
 mod server;
+#[path = "fanout/stomp.rs"]
+mod stomp;
 #[path = "fanout/table.rs"]
 mod table;
 
@@ -42,6 +50,7 @@ use clap::Parser;
 
 use client::Waiting;
 use machine::{Cores, Description};
+use rabbitmq::RabbitMq;
 use report::{Failure, Report, Run, ScenarioReport};
 use scenario::{PAYLOAD_BYTES, Scenario};
 use server::{Programs, Target};
@@ -67,7 +76,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "pushring,bare,bare-turn,bun,deflate,unmerged"
+        default_value = "pushring,bare,bare-turn,bun,deflate,unmerged,stomp,rabbitmq"
     )]
     targets: Vec<Target>,
     /// What the client does while nothing arrives.
@@ -89,7 +98,7 @@ fn main() -> ExitCode {
     let mut options = Options::parse();
     // Anything but `cargo bench`, such as `cargo test --all-targets`, wants to see it work, not to wait for figures.
     options.quick |= !options.bench;
-    match measure(&options) {
+    match measure(options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -100,16 +109,31 @@ fn main() -> ExitCode {
 }
 
 /// Whether all of it went through and every delivery was right.
-fn measure(options: &Options) -> io::Result<bool> {
+fn measure(mut options: Options) -> io::Result<bool> {
     let target_folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .unwrap_or(Path::new("target"));
     let cores = Cores::choose()?;
-    let chosen =
-        |scenario: &Scenario| options.scenarios.is_empty() || options.scenarios.contains(scenario);
+    let chosen = |scenario: &Scenario| {
+        let named = &options.scenarios;
+        named.is_empty() || named.iter().any(|&named| scenario.belongs_to(named))
+    };
     let scenarios: Vec<Scenario> = Scenario::ALL.into_iter().filter(chosen).collect();
     check_open_files(&scenarios, options.quick)?;
-    let (bun, bun_version) = if options.targets.contains(&Target::Bun) {
+    let is_wanted = |target| {
+        let mut measuring = scenarios
+            .iter()
+            .filter(|scenario| scenario.targets().contains(&target));
+        options.targets.contains(&target) && measuring.next().is_some()
+    };
+    let rabbitmq = match is_wanted(Target::Rabbitmq).then(RabbitMq::find) {
+        Some(Err(reason)) => {
+            println!("rabbitmq is SKIPPED: {reason}");
+            None
+        }
+        found => found.transpose().unwrap_or_default(),
+    };
+    let (bun, bun_version) = if is_wanted(Target::Bun) {
         match bun::find(&target_folder.join("peers")) {
             Ok((bun, version)) => (Some(bun), Some(version)),
             Err(reason) => {
@@ -125,9 +149,15 @@ fn measure(options: &Options) -> io::Result<bool> {
         .clone()
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_pushring").into());
     let measures_pushring = options.targets.contains(&Target::Pushring);
+    let rabbitmq_version = rabbitmq.as_ref().map(|rabbitmq| rabbitmq.version.clone());
+    if rabbitmq.is_none() {
+        // Nothing is said against it where it is not installed.
+        options.targets.retain(|&target| target != Target::Rabbitmq);
+    }
     let programs = Programs {
         pushring,
         bun,
+        rabbitmq,
         logs: target_folder.join("fanout-logs"),
         cores,
     };
@@ -143,6 +173,7 @@ fn measure(options: &Options) -> io::Result<bool> {
             .transpose()?
             .map(|file| file.len()),
         bun_version,
+        rabbitmq_version,
         targets: options.targets.clone(),
         scenarios: Vec::new(),
         verdicts: Vec::new(),
@@ -150,7 +181,7 @@ fn measure(options: &Options) -> io::Result<bool> {
     table::print_head(&report);
     machine::pin(cores.client)?;
     for scenario in scenarios {
-        let result = measure_scenario(scenario, options, &programs);
+        let result = measure_scenario(scenario, &options, &programs);
         table::print_scenario(&result);
         report.scenarios.push(result);
     }
@@ -194,13 +225,14 @@ fn measure_scenario(scenario: Scenario, options: &Options, programs: &Programs) 
     } else {
         options.rounds
     };
-    for round in 1..=scenario.rounds(rounds) {
+    for round in 1..=rounds {
         for &target in scenario
             .targets()
             .iter()
             .filter(|target| options.targets.contains(target))
         {
-            if target == Target::Bun && programs.bun.is_none() {
+            let is_missing = target == Target::Bun && programs.bun.is_none();
+            if is_missing || round > scenario.rounds(target, rounds) {
                 continue;
             }
             // One that failed is not waited for again and again.

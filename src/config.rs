@@ -199,6 +199,11 @@ settings_table! {
         /// Bytes that one lane may hold unsent; beyond it those who publish to its channel are made to wait.
         lane_bytes_max: usize = 262_144, 4_096..=1_073_741_824 "bytes a lane";
 
+        /// After a flush of hundreds of short sends, during which more was published, a shard waits for so much of the time
+        /// that the flush took, 2 ms at the most, so that more leaves with one send. Subscribers wait a little longer for
+        /// less CPU.
+        rest_percent: u32 = 50, 0..=1_000 "percent of the flush", 0 = "it never waits";
+
         /// The scratch buffer into which a shard receives, and so the most that it takes from one socket at a time.
         recv_bytes: usize = 65_536, 4_096..=1_048_576 "bytes a shard";
     }

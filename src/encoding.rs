@@ -45,11 +45,33 @@ impl Form {
     /// The form of a STOMP subscription: its id, empty where it has none, and its destination as
     /// MESSAGE frames name it.
     pub fn stomp(version: Version, subscription: &str, destination: &str) -> Self {
-        Self::Stomp(Arc::new(StompForm {
+        Self::Stomp(Arc::new(StompForm::new(version, subscription, destination)))
+    }
+}
+
+impl StompForm {
+    /// As [`Form::stomp`].
+    pub fn new(version: Version, subscription: &str, destination: &str) -> Self {
+        Self {
             version,
             subscription: subscription.into(),
             destination: destination.into(),
-        }))
+        }
+    }
+
+    /// The version that the client speaks.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The subscription's id; empty in 1.0 where it has none.
+    pub fn subscription(&self) -> &str {
+        &self.subscription
+    }
+
+    /// The destination as the client wrote it.
+    pub fn destination(&self) -> &str {
+        &self.destination
     }
 }
 

@@ -57,6 +57,8 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod channel;
 pub mod cli;
 pub mod config;

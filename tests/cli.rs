@@ -354,6 +354,8 @@ fn help_and_version_go_to_standard_output_and_exit_with_0() {
         &["--version"],
         &["serve", "--help"],
         &["check-config", "-h"],
+        &["bench", "--help"],
+        &["bench", "compare", "--help"],
         &["help"],
     ] {
         let ran = run(args, &[]);

@@ -6,6 +6,8 @@ mod frames;
 mod inflate;
 #[path = "../benches/fanout/ledger.rs"]
 mod ledger;
+#[path = "../benches/fanout/messages.rs"]
+mod messages;
 #[path = "../benches/fanout/samples.rs"]
 mod samples;
 
@@ -13,6 +15,7 @@ use std::collections::HashSet;
 
 use frames::{Frame, FrameReader, Violation};
 use ledger::{Answer, Counts, Ledger, Payload};
+use messages::Sharing;
 use proptest::prelude::*;
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -43,6 +46,35 @@ fn compressed(level: i32, message: &[u8]) -> Vec<u8> {
         .unwrap();
     out.truncate(deflate.total_out() as usize - 4);
     out
+}
+
+/// A MESSAGE of STOMP 1.2, as a subscriber of the bench should receive it.
+fn stomp_message(id: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let mut message = format!(
+        "MESSAGE\nsubscription:sub-0\nmessage-id:{id}\ndestination:/topic/prices\ncontent-length:{length}\n\n"
+    )
+    .into_bytes();
+    message.extend_from_slice(body);
+    message.push(0);
+    message
+}
+
+/// What subscribers receive publications as.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Raw,
+    Compressed,
+    Stomp(Sharing),
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    prop_oneof![
+        Just(Form::Raw),
+        Just(Form::Compressed),
+        Just(Form::Stomp(Sharing::All)),
+        Just(Form::Stomp(Sharing::Nobody)),
+    ]
 }
 
 /// Hands `stream` over in pieces that end at `cuts`.
@@ -79,18 +111,20 @@ proptest! {
     #[test]
     fn counts_lost_doubled_reordered_and_foreign_exactly(
         payload_bytes in 12_usize..200,
-        is_compressed in prop::bool::ANY,
+        form in form(),
         streams in prop::collection::vec(prop::collection::vec(0_u64..24, 0..60), 1..4),
         cuts in prop::collection::vec(any::<usize>(), 0..20),
     ) {
         let published = 20;
-        let payload = || match is_compressed {
-            true => Payload::json(payload_bytes + 200),
-            false => Payload::new(payload_bytes),
+        let payload = || match form {
+            Form::Compressed => Payload::json(payload_bytes + 200),
+            Form::Raw | Form::Stomp(_) => Payload::new(payload_bytes),
         };
         let mut ledger = Ledger::new(payload(), published);
-        if is_compressed {
-            ledger.expect_compressed();
+        match form {
+            Form::Raw => {}
+            Form::Compressed => ledger.expect_compressed(),
+            Form::Stomp(sharing) => ledger.expect_stomp(sharing),
         }
         let subscribers: Vec<u32> = streams.iter().map(|_| ledger.subscribe()).collect();
         for _ in 0..published {
@@ -100,9 +134,16 @@ proptest! {
         let mut payload = payload();
         for (&subscriber, received) in subscribers.iter().zip(&streams) {
             expected += naive(received, published);
-            let framed = |&sequence: &u64| match is_compressed {
-                true => frame(0xc1, &compressed(6, payload.numbered(sequence))),
-                false => frame(0x81, payload.numbered(sequence)),
+            let framed = |&sequence: &u64| {
+                let payload = payload.numbered(sequence);
+                let of_all = format!("1-{sequence}");
+                let of_one = format!("{subscriber}-{sequence}");
+                match form {
+                    Form::Raw => frame(0x81, payload),
+                    Form::Compressed => frame(0xc1, &compressed(6, payload)),
+                    Form::Stomp(Sharing::All) => frame(0x81, &stomp_message(&of_all, payload)),
+                    Form::Stomp(Sharing::Nobody) => frame(0x81, &stomp_message(&of_one, payload)),
+                }
             };
             let stream: Vec<u8> = received.iter().flat_map(framed).collect();
             for piece in pieces(&stream, &cuts) {
@@ -197,6 +238,108 @@ fn where_messages_are_compressed_all_must_be_and_with_the_same_bytes() {
             (2 - delivered, 2 - delivered)
         );
     }
+}
+
+/// What is counted when one subscriber receives `frames`, in order, of as many publications of 32 bytes.
+fn counts_of_stomp(sharing: Sharing, frames: &[Vec<u8>]) -> Counts {
+    let mut ledger = Ledger::new(Payload::new(32), frames.len() as u64);
+    ledger.expect_stomp(sharing);
+    let subscriber = ledger.subscribe();
+    for message in frames {
+        ledger.publish();
+        ledger.receive(subscriber, &frame(0x81, message));
+    }
+    ledger.settle()
+}
+
+#[test]
+fn a_stomp_message_that_is_not_what_was_published_is_foreign() {
+    let body = Payload::new(32).numbered(0).to_vec();
+    let good = stomp_message("1-1", &body);
+    let text = String::from_utf8(good.clone()).unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from));
+        text.replacen(from, to, 1).into_bytes()
+    };
+    for sharing in [Sharing::All, Sharing::Nobody] {
+        for right in [
+            good.clone(),
+            [&good[..], b"\n\r\n"].concat(),
+            replaced("\n\n", "\nredelivered:false\nreceipt:7\n\n"),
+        ] {
+            let counts = counts_of_stomp(sharing, &[right]);
+            assert!(counts.are_clean() && counts.delivered == 1, "{counts:?}");
+        }
+        for wrong in [
+            replaced("MESSAGE", "RECEIPT"),
+            replaced("sub-0", "sub-1"),
+            replaced("/topic/prices", "/topic/price"),
+            replaced("message-id:1-1", "message-id:"),
+            replaced("message-id:1-1\n", ""),
+            replaced("subscription:sub-0\n", ""),
+            replaced("content-length:32", "content-length:31"),
+            replaced("content-length:32\n", ""),
+            replaced("\n\n", "\nredelivered:true\n\n"),
+            replaced("\n\n", "\nno header\n\n"),
+            replaced("\n\n", "\n"),
+            replaced("abc", "abd"),
+            good[..good.len() - 1].to_vec(),
+            [&good[..], &good[..]].concat(),
+            body.clone(),
+        ] {
+            let counts = counts_of_stomp(sharing, std::slice::from_ref(&wrong));
+            let said = String::from_utf8_lossy(&wrong);
+            assert_eq!((counts.foreign, counts.lost), (1, 1), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn two_stomp_messages_with_one_id_are_not_both_right() {
+    let bodies: Vec<Vec<u8>> = (0..2)
+        .map(|sequence| Payload::new(32).numbered(sequence).to_vec())
+        .collect();
+    for sharing in [Sharing::All, Sharing::Nobody] {
+        let messages = bodies.iter().map(|body| stomp_message("1-1", body));
+        let counts = counts_of_stomp(sharing, &messages.collect::<Vec<_>>());
+        assert_eq!((counts.delivered, counts.foreign, counts.lost), (1, 1, 1));
+    }
+}
+
+#[test]
+fn stomp_messages_that_all_share_must_be_the_same_bytes() {
+    for (sharing, delivered) in [(Sharing::All, 1), (Sharing::Nobody, 2)] {
+        let mut ledger = Ledger::new(Payload::new(32), 1);
+        ledger.expect_stomp(sharing);
+        let subscribers = [ledger.subscribe(), ledger.subscribe()];
+        let body = ledger.publish().to_vec();
+        for (subscriber, id) in subscribers.into_iter().zip(["1-1", "2-1"]) {
+            ledger.receive(subscriber, &frame(0x81, &stomp_message(id, &body)));
+        }
+        let counts = ledger.settle();
+        assert_eq!(
+            (counts.delivered, counts.foreign),
+            (delivered, 2 - delivered)
+        );
+    }
+}
+
+#[test]
+fn heart_beats_are_not_counted() {
+    let body = Payload::new(32).numbered(0).to_vec();
+    let mut ledger = Ledger::new(Payload::new(32), 1);
+    ledger.expect_stomp(Sharing::All);
+    let subscriber = ledger.subscribe();
+    ledger.publish();
+    for message in [
+        b"\n".to_vec(),
+        stomp_message("1-1", &body),
+        b"\r\n".to_vec(),
+    ] {
+        ledger.receive(subscriber, &frame(0x81, &message));
+    }
+    let counts = ledger.settle();
+    assert!(counts.are_clean() && counts.delivered == 1, "{counts:?}");
 }
 
 #[test]

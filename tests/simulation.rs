@@ -1,5 +1,6 @@
 //! Several shards and the mailboxes between them in a seeded world: short sends, full sockets,
-//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock.
+//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients and
+//! those of STOMP, of which some acknowledge late, never, or give messages of queues back.
 //!
 //! A seed repeats its world exactly. `PUSHRING_SIM_SEEDS` says how many are run (1,000), and
 //! `PUSHRING_SIM_SEED` names the one to be repeated.
@@ -10,13 +11,21 @@
 mod inflate;
 
 mod simulation {
+    pub mod cast;
     pub mod check;
+    pub mod check_queues;
+    pub mod check_topics;
     pub mod client;
     pub mod driver;
+    pub mod frame;
     pub mod mail;
     pub mod plan;
+    pub mod post;
     pub mod rng;
+    pub mod saying;
     pub mod socket;
+    pub mod stomper;
+    pub mod subscription;
     pub mod wire;
     pub mod world;
 }
@@ -25,6 +34,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pushring::metrics::Counters;
 use simulation::check;
+use simulation::check_queues;
+use simulation::check_topics;
 use simulation::plan::{Plan, Sabotage};
 use simulation::rng::Rng;
 use simulation::world::World;
@@ -34,6 +45,14 @@ use simulation::world::World;
 struct Met {
     sabotaged: u64,
     mailboxes_full: u64,
+    /// Messages of queues that went from shard to shard, that came for somebody who was behind, that
+    /// clients got for another time, and with which a window was full.
+    handed: u64,
+    handed_behind: u64,
+    redelivered: u64,
+    windows_filled: u64,
+    receipts: u64,
+    disconnects: u64,
     counters: Counters,
 }
 
@@ -83,6 +102,17 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("merged sends", c.merged),
         ("compressed publications", c.compressions),
         ("compressed messages of clients", c.decompressions),
+        ("messages of queues", c.queued),
+        ("consumers on another shard than their queue", met.handed),
+        ("messages for consumers that were behind", met.handed_behind),
+        ("redeliveries", met.redelivered),
+        ("discarded messages", c.queue_discarded),
+        ("full windows", met.windows_filled),
+        ("receipts", met.receipts),
+        ("windows that were waited for too long", c.closed_window),
+        ("full queues", c.publications_refused_queue),
+        ("refused consumers", c.subscriptions_refused),
+        ("orderly disconnects", met.disconnects),
     ] {
         println!("{what}: {times}");
         assert!(times > 0, "no seed met with {what}");
@@ -103,6 +133,9 @@ fn objections(sabotage: Sabotage, wanted: &str) {
         if let Err(fault) = result {
             objected += 1;
             println!("seed {seed}: {fault}");
+        }
+        if struck >= 10 && objected >= 5 {
+            break;
         }
     }
     assert!(struck >= 10, "{wanted}: only {struck} worlds were struck");
@@ -144,6 +177,31 @@ fn a_second_answer_is_seen() {
 }
 
 #[test]
+fn a_lost_answer_is_seen() {
+    objections(Sabotage::DropAnswer, "a lost answer");
+}
+
+#[test]
+fn a_lost_message_of_a_queue_is_seen() {
+    objections(Sabotage::DropHanded, "a lost message of a queue");
+}
+
+#[test]
+fn a_repeated_message_of_a_queue_is_seen() {
+    objections(Sabotage::RepeatHanded, "a repeated message of a queue");
+}
+
+#[test]
+fn messages_of_a_queue_in_the_wrong_order_are_seen() {
+    objections(Sabotage::SwapHanded, "a queue's wrong order");
+}
+
+#[test]
+fn a_lost_acknowledgement_is_seen() {
+    objections(Sabotage::DropSettle, "a lost acknowledgement");
+}
+
+#[test]
 fn a_slot_that_leaks_is_seen() {
     objections(Sabotage::ForgetClosed, "a leak");
 }
@@ -167,6 +225,16 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
         .unwrap_or_else(|_| Err("a shard has panicked, see above".to_owned()));
     met.sabotaged += world.sabotaged + world.mail.sabotaged;
     met.mailboxes_full += world.mail.times_full;
+    met.handed += world.mail.handed;
+    met.handed_behind += world.handed_behind;
+    for (client, stomper) in check_topics::stompers(&world) {
+        let got = stomper.subscriptions.iter().flat_map(|one| &one.got);
+        met.redelivered += got.filter(|got| got.redelivered).count() as u64;
+        met.windows_filled += stomper.windows_filled;
+        met.receipts += stomper.receipts.iter().flatten().count() as u64;
+        let told = client.told.map(|(code, _)| code);
+        met.disconnects += u64::from(stomper.disconnect.is_some() && told == Some(1000));
+    }
     for driver in &world.drivers {
         add(&mut met.counters, &driver.shard.counters());
     }
@@ -181,11 +249,23 @@ fn live(world: &mut World) -> Result<(), String> {
         world.finish_drain()?;
     }
     check::deliveries(world)?;
+    check_topics::receipts(world)?;
+    check_queues::deliveries(world)?;
     if world.plan.drain_ms.is_some() {
         check::drained(world)?;
     }
+    let rest = check_queues::rest(world)?;
     world.leave_all()?;
+    check::faults(world)?;
+    check_topics::receipts(world)?;
     world.forget_all()?;
+    if world.plan.drain_ms.is_none() {
+        world.collect()?;
+        check::faults(world)?;
+        check_queues::deliveries(world)?;
+        check_queues::collected(world, &rest)?;
+        world.forget_all()?;
+    }
     let drained = world.drivers.iter().all(|d| d.shard.is_drained());
     if world.plan.drain_ms.is_some() && !drained {
         return Err("a shard does not know that it has drained".to_owned());
@@ -209,6 +289,11 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.deliveries += more.deliveries;
     sum.compressions += more.compressions;
     sum.decompressions += more.decompressions;
+    sum.queued += more.queued;
+    sum.queue_discarded += more.queue_discarded;
+    sum.closed_window += more.closed_window;
+    sum.publications_refused_queue += more.publications_refused_queue;
+    sum.subscriptions_refused += more.subscriptions_refused;
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -9,11 +9,14 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::handshake::{self, Offer};
 use crate::ledger::{Answer, Counts, Ledger, Payload};
+use crate::messages::Sharing;
+use crate::publisher::Publisher;
+use crate::stomp::{self, Step};
 
 /// The channel that everything is published on.
-const CHANNEL: &str = "prices";
-/// Handshakes under way at a time: below every server's accept queue.
-const HANDSHAKES_MAX: usize = 64;
+pub const CHANNEL: &str = "prices";
+/// Connections being opened at a time: below every server's accept queue.
+const OPENING_MAX: usize = 64;
 /// Events taken from epoll at a time, so that what is done between them is done often.
 const EVENTS_MAX: usize = 64;
 /// More than what one subscriber can be sent while one window is outstanding.
@@ -35,13 +38,33 @@ pub enum Waiting {
     Sleep,
 }
 
+/// What subscribers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The raw protocol: payloads.
+    Raw,
+    /// The raw protocol with permessage-deflate.
+    Deflate,
+    /// STOMP, and so does the publisher.
+    Stomp(Sharing),
+}
+
+impl Protocol {
+    fn offer(self) -> Offer {
+        match self {
+            Self::Raw => Offer::Nothing,
+            Self::Deflate => Offer::Deflate,
+            Self::Stomp(_) => Offer::Stomp,
+        }
+    }
+}
+
 /// Connected subscribers and, once there is one, the publisher.
 pub struct Client {
     server: SocketAddrV4,
     waiting: Waiting,
     window: u64,
-    /// What subscribers offer; the publisher offers nothing, so that both kinds of run publish alike.
-    offer: Offer,
+    protocol: Protocol,
     epoll: Epoll,
     ledger: Ledger,
     subscribers: Vec<TcpStream>,
@@ -51,17 +74,17 @@ pub struct Client {
     received_bytes: u64,
 }
 
-struct Publisher {
+/// A connection that is to be a subscriber.
+struct Opening {
     stream: TcpStream,
-    /// Encoded and not yet written, from `written` on.
-    out: Vec<u8>,
-    written: usize,
+    /// What is to be answered; the opening handshake if it is nothing.
+    asked: Option<Step>,
 }
 
 /// What happened while messages were published.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
-    /// From the first publication to the last delivery.
+    /// From the first publication to the last delivery, or to its receipt where that is later.
     pub wall: Duration,
     /// The part of it in which the client found nothing to read.
     pub client_idle: Duration,
@@ -82,11 +105,13 @@ impl Client {
         waiting: Waiting,
         payload: Payload,
         window: u64,
-        offer: Offer,
+        protocol: Protocol,
     ) -> io::Result<Self> {
         let mut ledger = Ledger::new(payload, window);
-        if offer == Offer::Deflate {
-            ledger.expect_compressed();
+        match protocol {
+            Protocol::Raw => {}
+            Protocol::Deflate => ledger.expect_compressed(),
+            Protocol::Stomp(sharing) => ledger.expect_stomp(sharing),
         }
         Ok(Self {
             server,
@@ -94,7 +119,7 @@ impl Client {
             window,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             ledger,
-            offer,
+            protocol,
             received_bytes: 0,
             subscribers: Vec::new(),
             publisher: None,
@@ -102,60 +127,97 @@ impl Client {
         })
     }
 
-    /// The path that subscribes to the channel.
+    /// The path that subscribes to the channel in the raw protocol.
     pub fn subscribe_path() -> String {
         format!("/sub/{CHANNEL}")
     }
 
-    /// Opens `count` subscribing connections, a bounded number of handshakes at a time.
+    /// Opens `count` subscribing connections, a bounded number of them at a time.
     pub fn subscribe(&mut self, count: u32) -> io::Result<()> {
-        let path = Self::subscribe_path();
-        let mut opening = VecDeque::with_capacity(HANDSHAKES_MAX);
+        let path = match self.protocol {
+            Protocol::Raw | Protocol::Deflate => Self::subscribe_path(),
+            Protocol::Stomp(_) => stomp::PATH.to_owned(),
+        };
+        let offer = self.protocol.offer();
+        let mut opening = VecDeque::with_capacity(OPENING_MAX);
         for index in 0..count {
-            if opening.len() == HANDSHAKES_MAX {
-                self.finish_first(&mut opening)?;
+            while opening.len() == OPENING_MAX {
+                self.advance_first(&mut opening)?;
             }
-            opening.push_back(handshake::begin(self.server, &path, self.offer, index)?);
+            opening.push_back(Opening {
+                stream: handshake::begin(self.server, &path, offer, index)?,
+                asked: None,
+            });
         }
         while !opening.is_empty() {
-            self.finish_first(&mut opening)?;
+            self.advance_first(&mut opening)?;
         }
         Ok(())
     }
 
-    fn finish_first(&mut self, opening: &mut VecDeque<TcpStream>) -> io::Result<()> {
-        let Some(mut stream) = opening.pop_front() else {
+    /// Waits for what the first of those that are being opened has asked; it asks its next question and is the last then, or is
+    /// a subscriber. All ask as many questions, so that the first to begin is the first to be one.
+    fn advance_first(&mut self, opening: &mut VecDeque<Opening>) -> io::Result<()> {
+        let Some(Opening { mut stream, asked }) = opening.pop_front() else {
             return Ok(());
         };
-        let early = handshake::finish(&mut stream, self.offer)?;
+        let mut early = Vec::new();
+        let next = match asked {
+            None => {
+                early = handshake::finish(&mut stream, self.protocol.offer())?;
+                matches!(self.protocol, Protocol::Stomp(_)).then_some(Step::Connect)
+            }
+            Some(step) => {
+                step.finish(&mut stream)?;
+                step.next()
+            }
+        };
+        match next {
+            None => self.admit(stream, &early),
+            Some(_) if !early.is_empty() => Err(io::Error::other(
+                "the server said something before it was asked",
+            )),
+            Some(step) => {
+                step.ask(&mut stream)?;
+                opening.push_back(Opening {
+                    stream,
+                    asked: Some(step),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, early: &[u8]) -> io::Result<()> {
         let index = self.ledger.subscribe();
-        self.ledger.receive(index, &early);
+        self.ledger.receive(index, early);
         stream.set_nonblocking(true)?;
         let readable = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         self.epoll
             .add(&stream, EpollEvent::new(readable, u64::from(index)))?;
         self.subscribers.push(stream);
+        // The first ones may be sent pings while the last ones come.
+        if self.subscribers.len().is_multiple_of(EVENTS_MAX) {
+            let mut events = [EpollEvent::empty(); EVENTS_MAX];
+            let ready = self.epoll.wait(&mut events, EpollTimeout::ZERO)?;
+            self.take(&events[..ready])?;
+        }
         Ok(())
     }
 
     /// Opens the connection that publishes.
     pub fn connect_publisher(&mut self) -> io::Result<()> {
-        let path = format!("/pub/{CHANNEL}");
-        let mut stream = handshake::begin(self.server, &path, Offer::Nothing, 0)?;
-        handshake::finish(&mut stream, Offer::Nothing)?;
-        stream.set_nonblocking(true)?;
+        let publisher = Publisher::connect(self.server, self.protocol)?;
         let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
-        self.epoll.add(&stream, EpollEvent::new(both, PUBLISHER))?;
-        self.publisher = Some(Publisher {
-            stream,
-            out: Vec::new(),
-            written: 0,
-        });
+        self.epoll
+            .add(publisher.stream(), EpollEvent::new(both, PUBLISHER))?;
+        self.publisher = Some(publisher);
         Ok(())
     }
 
     /// Publishes for as long as `publish_for` says, at least once, never more than the window ahead of the slowest
-    /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s.
+    /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s. A publication
+    /// that should have had a receipt by then and has not is an error.
     /// While it publishes, `between` is called after every few reads.
     pub fn drive(
         &mut self,
@@ -172,7 +234,7 @@ impl Client {
             Waiting::Sleep => EpollTimeout::from(SLEEP_MS),
         };
         let mut now = started;
-        let mut last_delivery = started;
+        let mut last_heard = started;
         let mut client_idle = Duration::ZERO;
         let mut stalled = false;
         loop {
@@ -184,22 +246,19 @@ impl Client {
             if let Some(publisher) = &mut self.publisher {
                 publisher.flush()?;
             }
-            if self.ledger.outstanding() == 0 {
+            let publisher = self.publisher.as_ref();
+            let without_receipt = publisher.map_or(0, Publisher::without_receipt);
+            if self.ledger.outstanding() == 0 && without_receipt == 0 {
                 break;
             }
             let before_wait = Instant::now();
             let ready = self.epoll.wait(&mut events, timeout)?;
-            let delivered = self.ledger.delivered();
+            let heard = self.heard();
             if self.waiting == Waiting::Sleep {
                 now = Instant::now();
                 client_idle += now - before_wait;
             }
-            for event in &events[..ready] {
-                match event.data() {
-                    PUBLISHER => self.read_publisher()?,
-                    index => self.read_subscriber(index as u32, event.events())?,
-                }
-            }
+            self.take(&events[..ready])?;
             if publishing {
                 between()?;
             }
@@ -207,21 +266,32 @@ impl Client {
             if self.waiting == Waiting::Spin && ready == 0 {
                 client_idle += now - before_wait;
             }
-            if self.ledger.delivered() > delivered {
-                last_delivery = now;
-            } else if now - last_delivery > STALL {
+            if self.heard() > heard {
+                last_heard = now;
+            } else if now - last_heard > STALL {
+                if self.ledger.outstanding() == 0 {
+                    return Err(io::Error::other(format!(
+                        "{without_receipt} publications have had no receipt"
+                    )));
+                }
                 stalled = true;
                 break;
             }
         }
         Ok(Phase {
-            wall: last_delivery - started,
+            wall: last_heard - started,
             client_idle,
             published: self.ledger.published() - published_before,
             delivered: self.ledger.delivered() - delivered_before,
             received_bytes: self.received_bytes - received_before,
             stalled,
         })
+    }
+
+    /// Deliveries and receipts so far.
+    fn heard(&self) -> u64 {
+        let receipts = self.publisher.as_ref().map_or(0, Publisher::receipts);
+        self.ledger.delivered() + receipts
     }
 
     fn publish_up_to_window(&mut self) -> io::Result<()> {
@@ -231,7 +301,21 @@ impl Client {
             ));
         };
         while self.ledger.outstanding() < self.window {
-            handshake::push_masked(&mut publisher.out, self.ledger.publish());
+            publisher.publish(self.ledger.publish());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, events: &[EpollEvent]) -> io::Result<()> {
+        for event in events {
+            match event.data() {
+                PUBLISHER => {
+                    if let Some(publisher) = &mut self.publisher {
+                        publisher.read(&mut self.buffer)?;
+                    }
+                }
+                index => self.read_subscriber(index as u32, event.events())?,
+            }
         }
         Ok(())
     }
@@ -265,45 +349,8 @@ impl Client {
         }
     }
 
-    /// Discards what the server tells the publisher; only that it hangs up matters.
-    fn read_publisher(&mut self) -> io::Result<()> {
-        let Some(publisher) = &mut self.publisher else {
-            return Ok(());
-        };
-        loop {
-            match publisher.stream.read(&mut self.buffer) {
-                Ok(0) => {
-                    return Err(io::Error::other(
-                        "the server closed the publisher's connection",
-                    ));
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Everything counted since the first publication.
     pub fn counts(&self) -> Counts {
         self.ledger.settle()
-    }
-}
-
-impl Publisher {
-    /// Writes what the socket takes now.
-    fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.out.len() {
-            match self.stream.write(&self.out[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.clear();
-        self.written = 0;
-        Ok(())
     }
 }

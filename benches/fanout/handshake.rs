@@ -16,13 +16,15 @@ const CONNECTIONS_PER_SOURCE: u32 = 1_000;
 /// Not zero, so that a server has to unmask.
 const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
 
-/// What a client offers about compression.
+/// What a client offers beside a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// Nothing, and the server must answer nothing.
     Nothing,
     /// permessage-deflate, as browsers do; the server must agree, and not keep its context.
     Deflate,
+    /// The subprotocol `v12.stomp`, which the server must choose.
+    Stomp,
 }
 
 /// A socket bound to the source address for connection `index`; connecting it is left to the caller.
@@ -66,21 +68,22 @@ pub fn finish(stream: &mut TcpStream, offer: Offer) -> io::Result<Vec<u8>> {
 
 /// The request of the handshake. The key is RFC 6455's example, so that the right answer is known.
 pub fn request(server: SocketAddrV4, path: &str, offer: Offer) -> Vec<u8> {
-    let extensions = match offer {
+    let offered = match offer {
         Offer::Nothing => "",
         Offer::Deflate => {
             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
         }
+        Offer::Stomp => "Sec-WebSocket-Protocol: v12.stomp\r\n",
     };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offered}\r\n"
     )
     .into_bytes()
 }
 
 /// The length of the response head at the start of `received`, or `None` while it is not complete. An error unless the
-/// server has switched protocols with the right `Sec-WebSocket-Accept` and the extension offered, if one was.
+/// server has switched protocols with the right `Sec-WebSocket-Accept` and the extension or subprotocol offered, if one was.
 pub fn accepted(received: &[u8], offer: Offer) -> io::Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
@@ -100,16 +103,19 @@ pub fn accepted(received: &[u8], offer: Offer) -> io::Result<Option<usize>> {
         return Err(refused("the upgrade was refused", received));
     }
     let agreed = header("Sec-WebSocket-Extensions").map(String::from_utf8_lossy);
+    let chosen = header("Sec-WebSocket-Protocol");
     let as_offered = match offer {
-        Offer::Nothing => agreed.is_none(),
+        Offer::Nothing => agreed.is_none() && chosen.is_none(),
+        Offer::Stomp => agreed.is_none() && chosen == Some(b"v12.stomp"),
         Offer::Deflate => agreed.is_some_and(|agreed| {
             agreed.starts_with("permessage-deflate;")
                 && agreed.contains("server_no_context_takeover")
+                && chosen.is_none()
         }),
     };
     if !as_offered {
         return Err(refused(
-            "the extensions are not those that were offered",
+            "the extensions or the subprotocol are not those that were offered",
             received,
         ));
     }

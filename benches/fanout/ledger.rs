@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use crate::frames::{Frame, FrameReader};
+use crate::messages::{self, Messages, Sharing};
 use crate::samples::Samples;
 
 const SEQUENCE_DIGITS: usize = 12;
@@ -157,9 +158,18 @@ pub struct Ledger {
     arrived: Vec<u32>,
     /// Skipped so far: subscriber and sequence number.
     missing: HashSet<(u32, u64)>,
-    /// Where subscribers take compressed messages.
-    samples: Option<Samples>,
+    form: Form,
     counts: Counts,
+}
+
+/// What subscribers receive publications as.
+enum Form {
+    /// The payload.
+    Raw,
+    /// The payload, compressed.
+    Compressed(Samples),
+    /// A MESSAGE frame of STOMP.
+    Stomp(Messages),
 }
 
 #[derive(Default)]
@@ -181,22 +191,29 @@ impl Ledger {
             everywhere: 0,
             arrived: vec![0; slots as usize],
             missing: HashSet::new(),
-            samples: None,
+            form: Form::Raw,
             counts: Counts::default(),
         }
     }
 
     /// From now on subscribers have agreed to compression. Each message must be compressed then.
     pub fn expect_compressed(&mut self) {
-        self.samples = Some(Samples::new(self.arrived.len() as u64));
+        self.form = Form::Compressed(Samples::new(self.arrived.len() as u64));
+    }
+
+    /// From now on subscribers speak STOMP.
+    pub fn expect_stomp(&mut self, sharing: Sharing) {
+        self.form = Form::Stomp(Messages::new(sharing, self.arrived.len() as u64));
     }
 
     /// Adds a subscriber, before anything is published, and returns its index.
     pub fn subscribe(&mut self) -> u32 {
         debug_assert_eq!(self.published, 0);
         let mut subscriber = Subscriber::default();
-        if self.samples.is_some() {
-            subscriber.reader = FrameReader::of_compressed();
+        match &mut self.form {
+            Form::Raw => {}
+            Form::Compressed(_) => subscriber.reader = FrameReader::of_compressed(),
+            Form::Stomp(messages) => messages.subscribe(),
         }
         self.subscribers.push(subscriber);
         (self.subscribers.len() - 1) as u32
@@ -234,7 +251,7 @@ impl Ledger {
             everywhere,
             arrived,
             missing,
-            samples,
+            form,
             counts,
         } = self;
         let Subscriber {
@@ -249,13 +266,15 @@ impl Ledger {
         let mut ended = false;
         let valid = reader.read(bytes, |frame| match frame {
             Frame::Message(message) | Frame::Compressed(message) => {
-                let sequence = match samples {
-                    Some(samples) if matches!(frame, Frame::Compressed(_)) => {
+                let sequence = match form {
+                    Form::Raw => payload.sequence(message),
+                    Form::Compressed(samples) if matches!(frame, Frame::Compressed(_)) => {
                         samples.sequence(message, *next, payload)
                     }
                     // Sent as it is although compression was agreed on.
-                    Some(_) => None,
-                    None => payload.sequence(message),
+                    Form::Compressed(_) => None,
+                    Form::Stomp(_) if messages::is_heart_beat(message) => return,
+                    Form::Stomp(messages) => messages.sequence(index, message, *next, payload),
                 };
                 let Some(sequence) = sequence.filter(|sequence| sequence < published) else {
                     counts.foreign += 1;

@@ -30,6 +30,8 @@ pub struct Report {
     pub pushring_binary_bytes: Option<u64>,
     /// Bun's version, if it took part.
     pub bun_version: Option<String>,
+    /// RabbitMQ's version, if it took part.
+    pub rabbitmq_version: Option<String>,
     /// Each scenario that ran.
     pub scenarios: Vec<ScenarioReport>,
     /// Each target set, and what became of it.
@@ -72,15 +74,15 @@ pub struct Failure {
     pub error: String,
 }
 
-/// A figure beside the target set for it.
+/// A figure beside the target set for it, if one is.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     /// What the figure is.
     pub what: String,
     /// The median over the rounds, if any round gave a figure.
     pub value: Option<f64>,
-    /// What it may be at most.
-    pub at_most: f64,
+    /// What it may be at most, if a target is set.
+    pub at_most: Option<f64>,
     /// The figure of each round.
     pub rounds: Vec<f64>,
     /// Whether the median is within the target. Not measured is not met.
@@ -107,7 +109,7 @@ impl Report {
             verdicts.push(Verdict::new(
                 "start: the binary's bytes",
                 bytes.into_iter().collect(),
-                10e6,
+                Some(10e6),
             ));
         }
         self.verdicts = verdicts;
@@ -125,22 +127,21 @@ impl Report {
 impl ScenarioReport {
     /// The targets set for pushring in this scenario, as far as the servers to compare with were asked for.
     fn verdicts(&self, targets: &[Target]) -> Vec<Verdict> {
+        let compare = |what: &str, target: Target, against: Target, at_most| {
+            let what = format!("{}: {what}", self.scenario.name());
+            let are_wanted = targets.contains(&target) && targets.contains(&against);
+            are_wanted.then(|| Verdict::new(what, self.ratios(target, against), at_most))
+        };
         let ratio = |against: Target, at_most| {
-            let what = format!(
-                "{}: CPU per delivery, pushring / {}",
-                self.scenario.name(),
-                against.name()
-            );
-            targets
-                .contains(&against)
-                .then(|| Verdict::new(what, self.ratios(Target::Pushring, against), at_most))
+            let what = format!("CPU per delivery, pushring / {}", against.name());
+            compare(&what, Target::Pushring, against, Some(at_most))
         };
         let plain = |what: &str, at_most| {
             let what = format!("{}: {what}", self.scenario.name());
             Some(Verdict::new(
                 what,
                 self.headlines(Target::Pushring),
-                at_most,
+                Some(at_most),
             ))
         };
         let verdicts = match self.scenario {
@@ -148,7 +149,32 @@ impl ScenarioReport {
             Scenario::ChannelsSparse => vec![ratio(Target::PushringUnmerged, 1.02)],
             Scenario::OneAtATime => vec![ratio(Target::Bare, 0.85)],
             Scenario::Outstanding64 => vec![ratio(Target::Bun, 0.75), ratio(Target::BareTurn, 1.0)],
-            Scenario::Deflate => vec![self.deflate_verdict(targets)],
+            Scenario::Deflate => vec![compare(
+                "CPU per delivery, compressed / not",
+                Target::PushringDeflate,
+                Target::Pushring,
+                Some(1.2),
+            )],
+            Scenario::Stomp | Scenario::Stomp1024 => vec![
+                compare(
+                    "CPU per delivery, stomp / raw",
+                    Target::PushringStomp,
+                    Target::Pushring,
+                    Some(1.1),
+                ),
+                compare(
+                    "CPU per delivery, stomp / rabbitmq",
+                    Target::PushringStomp,
+                    Target::Rabbitmq,
+                    Some(1.0),
+                ),
+            ],
+            Scenario::StompMemory => vec![compare(
+                "resident bytes per idle subscriber, stomp / raw",
+                Target::PushringStomp,
+                Target::Pushring,
+                None,
+            )],
             Scenario::IdleMemory => vec![plain(
                 "resident bytes per idle subscribed connection",
                 300.0,
@@ -160,14 +186,6 @@ impl ScenarioReport {
             Scenario::Start => vec![plain("start to ready, ms", 100.0)],
         };
         verdicts.into_iter().flatten().collect()
-    }
-
-    /// Compression against none on the same server.
-    fn deflate_verdict(&self, targets: &[Target]) -> Option<Verdict> {
-        let what = "deflate: CPU per delivery, compressed / not".to_owned();
-        let ratios = || self.ratios(Target::PushringDeflate, Target::Pushring);
-        let is_wanted = targets.contains(&Target::PushringDeflate);
-        is_wanted.then(|| Verdict::new(what, ratios(), 1.2))
     }
 
     /// The ratios of two servers' figures, round by round: what stood side by side is compared, not the medians of
@@ -210,14 +228,14 @@ impl ScenarioReport {
 }
 
 impl Verdict {
-    fn new(what: impl Into<String>, rounds: Vec<f64>, at_most: f64) -> Self {
+    fn new(what: impl Into<String>, rounds: Vec<f64>, at_most: Option<f64>) -> Self {
         let value = median(&rounds);
         Self {
             what: what.into(),
             value,
             at_most,
             rounds,
-            met: value.is_some_and(|value| value <= at_most),
+            met: value.is_some_and(|value| at_most.is_none_or(|at_most| value <= at_most)),
         }
     }
 }

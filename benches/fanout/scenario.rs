@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use crate::channels::{Channels, Pace};
-use crate::client::{Client, Phase, Waiting};
-use crate::handshake::Offer;
+use crate::client::{Client, Phase, Protocol, Waiting};
 use crate::ledger::{Counts, Payload};
+use crate::messages::Sharing;
 use crate::probe::Probe;
 use crate::server::{CpuReading, Programs, Server, Target};
 
@@ -14,6 +14,11 @@ use crate::server::{CpuReading, Programs, Server, Target};
 pub const PAYLOAD_BYTES: usize = 128;
 /// Bytes of the messages that are compressed.
 const JSON_BYTES: usize = 1_024;
+/// Bytes of the larger messages of STOMP.
+const LARGE_BYTES: usize = 1_024;
+/// Rounds that RabbitMQ takes part in, of as many as there are: it needs half a minute to let 5,000 subscribers in, and is too
+/// far away from the others for more rounds to say more.
+const RABBITMQ_ROUNDS_MAX: u32 = 3;
 
 /// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -31,6 +36,14 @@ pub enum Scenario {
     Channels,
     /// Each subscriber is on 20 of 100 channels; 4 messages are outstanding, and no two of them go to the same subscriber.
     ChannelsSparse,
+    /// As one at a time, to subscribers that speak STOMP; brings the two after it with it.
+    Stomp,
+    /// The same with larger messages.
+    #[value(name = "stomp-1024")]
+    #[serde(rename = "stomp-1024")]
+    Stomp1024,
+    /// Memory of STOMP subscribers that nothing is published to.
+    StompMemory,
     /// Memory of subscribers that nothing is published to.
     IdleMemory,
     /// Newcomers while the publisher asks for all the server has.
@@ -41,12 +54,15 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::OneAtATime,
         Self::Outstanding64,
         Self::Deflate,
         Self::Channels,
         Self::ChannelsSparse,
+        Self::Stomp,
+        Self::Stomp1024,
+        Self::StompMemory,
         Self::IdleMemory,
         Self::Saturated,
         Self::Start,
@@ -60,10 +76,19 @@ impl Scenario {
             Self::Deflate => "deflate",
             Self::Channels => "channels",
             Self::ChannelsSparse => "channels-sparse",
+            Self::Stomp => "stomp",
+            Self::Stomp1024 => "stomp-1024",
+            Self::StompMemory => "stomp-memory",
             Self::IdleMemory => "idle-memory",
             Self::Saturated => "saturated",
             Self::Start => "start",
         }
+    }
+
+    /// Whether it is measured when `named` is asked for.
+    pub fn belongs_to(self, named: Self) -> bool {
+        self == named
+            || (named == Self::Stomp && matches!(self, Self::Stomp1024 | Self::StompMemory))
     }
 
     /// The servers that it makes sense for. The bare process takes no newcomers while it publishes.
@@ -78,6 +103,10 @@ impl Scenario {
             ],
             Self::Deflate => &[Target::Pushring, Target::PushringDeflate],
             Self::Channels | Self::ChannelsSparse => &[Target::Pushring, Target::PushringUnmerged],
+            Self::Stomp | Self::Stomp1024 => {
+                &[Target::Pushring, Target::PushringStomp, Target::Rabbitmq]
+            }
+            Self::StompMemory => &[Target::Pushring, Target::PushringStomp],
             Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
             Self::Saturated => &[Target::Pushring, Target::Bun],
         }
@@ -96,8 +125,10 @@ impl Scenario {
             (Self::Channels, true) => (200, 1, 200, 400),
             (Self::ChannelsSparse, false) => (1_000, 4, 500, 2_000),
             (Self::ChannelsSparse, true) => (200, 4, 200, 400),
-            (Self::IdleMemory, false) => (15_000, 1, 0, 0),
-            (Self::IdleMemory, true) => (3_000, 1, 0, 0),
+            (Self::Stomp | Self::Stomp1024, false) => (5_000, 1, 500, 1_500),
+            (Self::Stomp | Self::Stomp1024, true) => (500, 1, 200, 400),
+            (Self::IdleMemory | Self::StompMemory, false) => (15_000, 1, 0, 0),
+            (Self::IdleMemory | Self::StompMemory, true) => (3_000, 1, 0, 0),
             (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
             (Self::Saturated, true) => (500, 2_048, 200, 1_000),
             (Self::Start, _) => (0, 1, 0, 0),
@@ -114,20 +145,18 @@ impl Scenario {
     pub fn payload(self) -> Payload {
         match self {
             Self::Deflate => Payload::json(JSON_BYTES),
+            Self::Stomp1024 => Payload::new(LARGE_BYTES),
             _ => Payload::new(PAYLOAD_BYTES),
         }
     }
 
-    /// How many rounds there are when `wanted` are asked for: one where a round takes long and figures hardly vary.
-    pub fn rounds(self, wanted: u32) -> u32 {
-        match self {
-            Self::OneAtATime
-            | Self::Outstanding64
-            | Self::Deflate
-            | Self::Channels
-            | Self::ChannelsSparse
-            | Self::Start => wanted,
-            Self::IdleMemory | Self::Saturated => 1,
+    /// How many rounds there are with a server when `wanted` are asked for: fewer where a round takes long and figures hardly
+    /// vary.
+    pub fn rounds(self, target: Target, wanted: u32) -> u32 {
+        match (self, target) {
+            (Self::IdleMemory | Self::StompMemory | Self::Saturated, _) => 1,
+            (_, Target::Rabbitmq) => wanted.min(RABBITMQ_ROUNDS_MAX),
+            _ => wanted,
         }
     }
 }
@@ -174,7 +203,7 @@ pub struct FanOut {
     pub deliveries: u64,
     /// Bytes that a subscriber received for a delivery, its frame's header included.
     pub wire_bytes_per_delivery: f64,
-    /// First publication to last delivery, seconds.
+    /// First publication to last delivery, or its receipt where that is later, seconds.
     pub wall_s: f64,
     /// The server's share of its core.
     pub server_busy: f64,
@@ -241,14 +270,22 @@ pub fn run(
         let figures = channels(&server, load, pace, waiting).map(Figures::FanOut);
         return figures.map_err(|error| server.explain(&error));
     }
-    let offer = match target {
-        Target::PushringDeflate => Offer::Deflate,
-        _ => Offer::Nothing,
+    let protocol = match target {
+        Target::PushringDeflate => Protocol::Deflate,
+        Target::PushringStomp => Protocol::Stomp(Sharing::All),
+        Target::Rabbitmq => Protocol::Stomp(Sharing::Nobody),
+        Target::Pushring
+        | Target::PushringUnmerged
+        | Target::Bare
+        | Target::BareTurn
+        | Target::Bun => Protocol::Raw,
     };
     let payload = scenario.payload();
-    let mut client = Client::new(server.public(), waiting, payload, load.window, offer)?;
+    let mut client = Client::new(server.public(), waiting, payload, load.window, protocol)?;
     let figures = match scenario {
-        Scenario::IdleMemory => idle_memory(&server, &mut client, load).map(Figures::Memory),
+        Scenario::IdleMemory | Scenario::StompMemory => {
+            idle_memory(&server, &mut client, load).map(Figures::Memory)
+        }
         Scenario::Saturated => saturated(&server, &mut client, load),
         _ => fan_out(&server, &mut client, load, || Ok(())).map(Figures::FanOut),
     };

@@ -1,5 +1,6 @@
 //! Servers as child processes: started on their core, asked until they are ready, read from outside, and ended.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -14,9 +15,11 @@ use nix::sys::signal::Signal;
 
 use crate::bare::{self, Sends};
 use crate::machine::{self, Cores};
+use crate::rabbitmq::{Listeners, RabbitMq};
+use crate::stomp;
 
-/// How long a server may take to become ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a server may take to become ready: one of them boots for ten seconds on a quiet machine.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Servers listen on one of `PORTS` ports from here on.
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u32 = 12_000;
@@ -39,6 +42,12 @@ pub enum Target {
     #[value(name = "unmerged")]
     #[serde(rename = "unmerged")]
     PushringUnmerged,
+    /// The real server, whose subscribers speak STOMP.
+    #[value(name = "stomp")]
+    #[serde(rename = "stomp")]
+    PushringStomp,
+    /// RabbitMQ's Web-STOMP.
+    Rabbitmq,
     /// The bare `send(2)` loop, one send for each message.
     Bare,
     /// The bare `send(2)` loop, one send for each turn.
@@ -57,6 +66,8 @@ impl Target {
             Self::Pushring => "pushring",
             Self::PushringDeflate => "deflate",
             Self::PushringUnmerged => "unmerged",
+            Self::PushringStomp => "stomp",
+            Self::Rabbitmq => "rabbitmq",
             Self::Bare => "bare",
             Self::BareTurn => "bare-turn",
             Self::Bun => "bun",
@@ -71,6 +82,8 @@ pub struct Programs {
     pub pushring: PathBuf,
     /// Bun's binary, where it could be had.
     pub bun: Option<PathBuf>,
+    /// RabbitMQ, where it is installed.
+    pub rabbitmq: Option<RabbitMq>,
     /// The folder that logs are written to.
     pub logs: PathBuf,
     /// The cores.
@@ -80,6 +93,8 @@ pub struct Programs {
 /// A running server. Dropping it kills it.
 pub struct Server {
     child: Child,
+    /// What it needs beside it.
+    helper: Option<Child>,
     cores: Cores,
     public: SocketAddrV4,
     ready_after: Duration,
@@ -101,18 +116,33 @@ impl Server {
     /// Starts `target` on its core and waits until it is ready.
     pub fn start(target: Target, programs: &Programs) -> io::Result<Self> {
         let public = free_address()?;
-        let internal = match target {
-            Target::Pushring | Target::PushringDeflate | Target::PushringUnmerged => {
-                free_address()?
-            }
-            Target::Bare | Target::BareTurn | Target::Bun => public,
+        let mut readiness = Readiness {
+            address: public,
+            path: "/ready",
+            status: b"200",
         };
+        let mut helper = None;
         fs::create_dir_all(&programs.logs)?;
         let log = programs.logs.join(format!("{}.log", target.name()));
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(LAUNCH).arg(programs.cores.server.to_string());
+        // The defaults are measured, not what this shell happens to set.
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        let is_setting = |name: &OsString| {
+            ["PUSHRING_", "RABBITMQ_", "ERL_"]
+                .iter()
+                .any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+        };
+        for name in settings.filter(is_setting) {
+            command.env_remove(name);
+        }
         match target {
-            Target::Pushring | Target::PushringDeflate | Target::PushringUnmerged => {
+            Target::Pushring
+            | Target::PushringDeflate
+            | Target::PushringUnmerged
+            | Target::PushringStomp => {
+                let internal = free_address()?;
+                readiness.address = internal;
                 command.arg(&programs.pushring).arg("serve");
                 command.args([
                     "--listen",
@@ -137,12 +167,27 @@ impl Server {
                     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fanout/bun-server.js");
                 command.arg(bun).arg(script).arg(public.port().to_string())
             }
+            Target::Rabbitmq => {
+                let rabbitmq = programs
+                    .rabbitmq
+                    .as_ref()
+                    .ok_or_else(|| io::Error::other("RabbitMQ is not installed"))?;
+                let listeners = Listeners {
+                    web_stomp: public,
+                    amqp: free_address()?,
+                    nodes: free_address()?,
+                    port_mapper: free_address()?,
+                };
+                // An upgrade is what it expects there.
+                (readiness.path, readiness.status) = (stomp::PATH, b"426");
+                rabbitmq.prepare(&programs.logs.join("rabbitmq"), listeners, &mut command)?;
+                helper = Some(start_helper(
+                    RabbitMq::port_mapper(listeners),
+                    programs.cores,
+                )?);
+                command.arg(rabbitmq.program())
+            }
         };
-        // The defaults are measured, not what this shell happens to set.
-        let settings = std::env::vars_os().map(|(name, _)| name);
-        for name in settings.filter(|name| name.as_encoded_bytes().starts_with(b"PUSHRING_")) {
-            command.env_remove(name);
-        }
         if target == Target::PushringUnmerged {
             command.env(UNMERGED.0, UNMERGED.1);
         }
@@ -155,20 +200,21 @@ impl Server {
         let child = command.spawn()?;
         let mut server = Self {
             child,
+            helper,
             cores: programs.cores,
             public,
             ready_after: Duration::ZERO,
             log,
         };
-        match server.wait_until_ready(internal, started) {
+        match server.wait_until_ready(readiness, started) {
             Ok(()) => Ok(server),
             Err(error) => Err(server.explain(&error)),
         }
     }
 
-    fn wait_until_ready(&mut self, internal: SocketAddrV4, started: Instant) -> io::Result<()> {
+    fn wait_until_ready(&mut self, readiness: Readiness, started: Instant) -> io::Result<()> {
         loop {
-            if is_ready(internal) {
+            if readiness.is_reached() {
                 self.ready_after = started.elapsed();
                 return Ok(());
             }
@@ -176,9 +222,12 @@ impl Server {
                 return Err(io::Error::other("it did not start"));
             }
             if started.elapsed() > READY_TIMEOUT {
-                return Err(io::Error::other(
-                    "GET /ready was not answered with 200 in 15 s",
-                ));
+                return Err(io::Error::other(format!(
+                    "GET {} was not answered with {} in {} s",
+                    readiness.path,
+                    String::from_utf8_lossy(readiness.status),
+                    READY_TIMEOUT.as_secs()
+                )));
             }
             std::thread::sleep(Duration::from_micros(500));
         }
@@ -235,9 +284,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only for a child that has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in [Some(&mut self.child), self.helper.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            // Both fail only for a child that has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -258,19 +312,47 @@ fn free_address() -> io::Result<SocketAddrV4> {
     Err(io::Error::other("no free port"))
 }
 
-fn is_ready(internal: SocketAddrV4) -> bool {
-    let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&internal.into(), Duration::from_secs(1))?;
+/// How a server shows that it is ready: a GET that is answered with that status.
+#[derive(Clone, Copy)]
+struct Readiness {
+    address: SocketAddrV4,
+    path: &'static str,
+    status: &'static [u8; 3],
+}
+
+impl Readiness {
+    fn is_reached(self) -> bool {
+        self.ask().unwrap_or(false)
+    }
+
+    fn ask(self) -> io::Result<bool> {
+        let Self {
+            address,
+            path,
+            status,
+        } = self;
+        let mut stream = TcpStream::connect_timeout(&address.into(), Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         stream.write_all(
-            format!("GET /ready HTTP/1.1\r\nHost: {internal}\r\nConnection: close\r\n\r\n")
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
                 .as_bytes(),
         )?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(status == *b"HTTP/1.1 200")
-    };
-    ask().unwrap_or(false)
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        Ok(answer.strip_prefix(b"HTTP/1.1 ") == Some(status))
+    }
+}
+
+/// Starts a program that a server needs beside it, on the client's core.
+fn start_helper(program: Vec<String>, cores: Cores) -> io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .arg(LAUNCH)
+        .arg(cores.client.to_string())
+        .args(program)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 /// Runs this process as a launcher or as the bare process if its arguments say so. Returns only if they do not.

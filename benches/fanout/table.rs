@@ -57,7 +57,17 @@ pub fn print_scenario(result: &ScenarioReport) {
                 "", "wire bytes", "CPU ns/delivery", "min – max"
             );
         }
-        Scenario::IdleMemory => {
+        Scenario::Stomp | Scenario::Stomp1024 => {
+            println!(
+                "\n{name}: {subscribers} subscribers, {window} outstanding, {}-byte messages",
+                result.scenario.payload().len()
+            );
+            println!(
+                "{:<10} {:>13} {:>15} {:>19} {LOAD_HEAD}",
+                "", "wire bytes", "CPU ns/delivery", "min – max"
+            );
+        }
+        Scenario::IdleMemory | Scenario::StompMemory => {
             println!("\n{name}: {subscribers} subscribers, resident memory");
             println!(
                 "{:<10} {:>16} {:>11} {:>13} {:>13}",
@@ -104,7 +114,7 @@ fn print_row(result: &ScenarioReport, target: Target) {
                 load_columns(result, target)
             );
         }
-        Scenario::Deflate => {
+        Scenario::Deflate | Scenario::Stomp | Scenario::Stomp1024 => {
             let loads = result.loads(target);
             let bytes: Vec<f64> = (loads.iter())
                 .map(|load| load.wire_bytes_per_delivery)
@@ -116,7 +126,7 @@ fn print_row(result: &ScenarioReport, target: Target) {
             );
         }
         Scenario::Start => println!("{name:<10} {middle:>9} {spread:>19}"),
-        Scenario::IdleMemory | Scenario::Saturated => {
+        Scenario::IdleMemory | Scenario::StompMemory | Scenario::Saturated => {
             for run in result.of(target) {
                 match &run.figures {
                     Figures::Memory(memory) => println!(
@@ -255,8 +265,16 @@ fn verdict_line(verdict: &Verdict) -> String {
         rounds,
         met,
     } = verdict;
-    let digits = if *at_most < 10.0 { 2 } else { 0 };
-    let word = if *met { "ok" } else { "MISSED" };
+    let digits = if at_most.is_none_or(|at_most| at_most < 10.0) {
+        2
+    } else {
+        0
+    };
+    let target = match (at_most, met) {
+        (Some(at_most), true) => format!("target {at_most:.digits$} or less  ok"),
+        (Some(at_most), false) => format!("target {at_most:.digits$} or less  MISSED"),
+        (None, _) => "no target".to_owned(),
+    };
     let value = value.map_or_else(
         || "not measured".to_owned(),
         |value| format!("{value:.digits$}"),
@@ -268,5 +286,5 @@ fn verdict_line(verdict: &Verdict) -> String {
         ),
         _ => String::new(),
     };
-    format!("{what:<67} {value:>12}  target {at_most:.digits$} or less  {word}{spread}")
+    format!("{what:<67} {value:>12}  {target}{spread}")
 }

@@ -13,6 +13,7 @@ fn main() -> io::Result<()> {
         ("inflate", inflate()),
         ("json", json()),
         ("operations", operations()),
+        ("stomp", stomp()),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")
@@ -176,4 +177,28 @@ fn operations() -> Vec<Vec<u8>> {
                 .collect()
         })
         .collect()
+}
+
+fn stomp() -> Vec<Vec<u8>> {
+    let streams: [&[u8]; 14] = [
+        b"CONNECT\naccept-version:1.0,1.1,1.2\nheart-beat:10000,10000\n\n\0\n\r\n",
+        b"CONNECT\r\nlogin: a \r\n x :\\t\r\n\r\n\0",
+        b"STOMP\naccept-version:1.0\nhost: a\n\n\0SEND\ndestination:/topic/a\n\nbody\0",
+        b"SEND\ndestination:/topic/a\ncontent-length:3\ncontent-type:a/b\nreceipt:1\n\n\0\0\0\0\n",
+        b"SEND\n x : a\\r\\n\\c\\\\b \ny\\c:1\nack:2\n\n\0",
+        b"SUBSCRIBE\nid:sub-0\ndestination:/queue/a\nack:client-individual\n\n\0ACK\nid:1\n\n\0",
+        b"NACK\nid:1\ntransaction:t\nreceipt:a\\cb\n\n\0UNSUBSCRIBE\nid:1\n\n\0BEGIN\ntransaction:t\n\n\0",
+        b"DISCONNECT\nreceipt:77\n\0",
+        b"SEND\nreceipt:7\nx:\\t\n\n\0",
+        b"SEND\nno colon\n\n\0",
+        b"SEND\n:x\nx:\xff\n\n\0",
+        b"SEND\ncontent-length:2\n\nabc\0",
+        b"SEND\ncontent-length:101\n\nabc\0",
+        b"MESSAGE\n\n\0",
+    ];
+    let with_versions = streams
+        .iter()
+        .zip(0..)
+        .flat_map(|(stream, n)| [n % 3, 3].map(|version| [&[version], &CUTS[..], stream].concat()));
+    with_versions.collect()
 }

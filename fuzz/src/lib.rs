@@ -10,17 +10,19 @@ pub mod inflate;
 pub mod json;
 pub mod operations;
 mod operations_model;
+pub mod stomp;
 
 /// A target: its name, which is that of its folders, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("head", head::run),
     ("frames", frames::run),
     ("inflate", inflate::run),
     ("json", json::run),
     ("operations", operations::run),
+    ("stomp", stomp::run),
 ];
 
 /// Cuts bytes into pieces at the given places, each taken modulo the length.

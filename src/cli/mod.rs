@@ -1,9 +1,11 @@
-//! The command line: `pushring serve` (also without the word) and `pushring check-config`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod check_config;
 mod logging;
 mod serve;
@@ -50,6 +52,8 @@ pub fn run(
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => bench::run(*args, out, err),
     }
 }
 
@@ -72,7 +76,8 @@ Examples:
   curl -d hello 127.0.0.1:8001/pub/news      to everybody at ws://127.0.0.1:8000/sub/news
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring.toml
-  pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes";
+  pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
+  pushring bench --help                      how fast it is, and others beside it";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -80,6 +85,9 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say what is wrong in a configuration file, or what it changes.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Measure this server or others: deliveries, CPU, latency, memory, connections.
+    #[cfg(feature = "bench")]
+    Bench(Box<bench::BenchArgs>),
 }
 
 /// The settings that have a flag.

@@ -155,6 +155,7 @@ impl Office {
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }
                     | Delivery::Handed(_)
+                    | Delivery::Done { .. }
                     | Delivery::DrainBegun => {}
                 }
             }

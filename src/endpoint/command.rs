@@ -44,7 +44,13 @@ pub enum Command {
         via: Via,
     },
     /// End a subscription, if it is there.
-    Unsubscribe(Which),
+    Unsubscribe {
+        /// Which one.
+        which: Which,
+        /// Comes back when nothing comes of it any more and its queue, if it is of one, has what was
+        /// unsettled.
+        ticket: Option<u32>,
+    },
     /// Take messages from a queue.
     Consume {
         /// The session's number for it, as with a subscription.
@@ -62,6 +68,8 @@ pub enum Command {
         offsets: Vec<u64>,
         /// What became of them.
         verdict: Verdict,
+        /// Comes back when the queue knows it.
+        ticket: Option<u32>,
     },
     /// Put a message into a queue.
     Enqueue {

@@ -112,7 +112,26 @@ impl<'a> Context<'a> {
             subscription,
             offsets,
             verdict,
+            ticket: None,
         });
+    }
+
+    /// The same; [`Endpoint::done`](super::Endpoint::done) is called with the number that this returns
+    /// when the queue knows it.
+    pub fn settle_confirmed(
+        &mut self,
+        subscription: u32,
+        offsets: Vec<u64>,
+        verdict: Verdict,
+    ) -> u32 {
+        let ticket = self.next_number();
+        self.commands.push(Command::Settle {
+            subscription,
+            offsets,
+            verdict,
+            ticket: Some(ticket),
+        });
+        ticket
     }
 
     /// Puts a message into a queue and returns the number that
@@ -143,14 +162,29 @@ impl<'a> Context<'a> {
 
     /// Ends the subscription of that number, if there is one.
     pub fn end_subscription(&mut self, subscription: u32) {
-        self.commands
-            .push(Command::Unsubscribe(Which::Number(subscription)));
+        self.commands.push(Command::Unsubscribe {
+            which: Which::Number(subscription),
+            ticket: None,
+        });
+    }
+
+    /// The same; [`Endpoint::done`](super::Endpoint::done) is called with the number that this returns
+    /// when what a consumer had unsettled is its queue's again.
+    pub fn end_subscription_confirmed(&mut self, subscription: u32) -> u32 {
+        let ticket = self.next_number();
+        self.commands.push(Command::Unsubscribe {
+            which: Which::Number(subscription),
+            ticket: Some(ticket),
+        });
+        ticket
     }
 
     /// Ends the subscription to a channel, if there is one.
     pub fn unsubscribe(&mut self, channel: ChannelName) {
-        self.commands
-            .push(Command::Unsubscribe(Which::Channel(channel)));
+        self.commands.push(Command::Unsubscribe {
+            which: Which::Channel(channel),
+            ticket: None,
+        });
     }
 
     /// Publishes a message to all subscribers of a channel, wherever they are.

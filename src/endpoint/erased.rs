@@ -30,6 +30,7 @@ pub trait Erased {
         result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
+    fn done(&mut self, state: &mut State, ticket: u32, context: &mut Context<'_>);
     fn publication(
         &mut self,
         state: &mut State,
@@ -82,6 +83,12 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn done(&mut self, state: &mut State, ticket: u32, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::done(self, state, ticket, context);
         }
     }
 

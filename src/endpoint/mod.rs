@@ -126,6 +126,13 @@ pub trait Endpoint: 'static {
         let _ = (state, ticket, result, context);
     }
 
+    /// What the connection has asked for has been done: called once for each
+    /// [`Context::settle_confirmed`] and [`Context::end_subscription_confirmed`], whose return value is
+    /// `ticket`, while the connection lives.
+    fn done(&mut self, state: &mut Self::State, ticket: u32, context: &mut Context<'_>) {
+        let _ = (state, ticket, context);
+    }
+
     /// Something has come on a subscription that hands its publications over: of
     /// [`Context::subscribe_handed`], or of [`Context::consume`], whose messages want to be settled.
     ///

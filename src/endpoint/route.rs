@@ -11,6 +11,7 @@ use super::request::{Attributes, Request};
 use crate::channel::NameError;
 use crate::ws::deflate::Policy;
 use crate::ws::handshake::{self, Head, OriginPatternError, Origins, Preference, Refusal, Upgrade};
+use crate::ws::message::Limits;
 
 /// Most routes and pages of one server.
 const TARGETS_MAX: usize = u16::MAX as usize;
@@ -52,6 +53,7 @@ pub struct Route {
     missing_origin: Option<bool>,
     subprotocols: Vec<&'static str>,
     preference: Preference,
+    message_bytes_max: Option<usize>,
     interceptor: Option<Interceptor>,
 }
 
@@ -73,6 +75,7 @@ impl Route {
             missing_origin: None,
             subprotocols: Vec::new(),
             preference: Preference::Client,
+            message_bytes_max: None,
             interceptor: None,
         }
     }
@@ -104,6 +107,13 @@ impl Route {
     /// says otherwise.
     pub fn preference(mut self, preference: Preference) -> Self {
         self.preference = preference;
+        self
+    }
+
+    /// The longest message that a client may send here, in bytes; a longer one closes the connection
+    /// with 1009. Without it the server's setting `limits.message_bytes_max` holds.
+    pub fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.message_bytes_max = Some(bytes);
         self
     }
 
@@ -289,6 +299,15 @@ impl Routes {
             prepared: &self.routes[usize::from(route)],
             parameters,
         }))
+    }
+
+    /// Bounds of the messages of a route's clients.
+    pub(crate) fn limits(&self, route: u16, general: Limits) -> Limits {
+        let route = &self.routes[usize::from(route)].route;
+        let message_bytes_max = route.message_bytes_max;
+        Limits {
+            message_bytes_max: message_bytes_max.unwrap_or(general.message_bytes_max),
+        }
     }
 
     /// One more instance of each endpoint.

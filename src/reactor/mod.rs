@@ -44,6 +44,15 @@ const MAIL_A_TURN: usize = 1_024;
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
 
+/// Flushes of fewer sends are over too soon for a rest behind them to gather anything.
+const RESTED_SENDS_MIN: u64 = 256;
+
+/// Where a send holds more bytes than this, it costs more for holding still more.
+const RESTED_BYTES_MAX: u64 = 4_096;
+
+/// The longest rest behind a flush.
+const REST_MAX: Duration = Duration::from_millis(2);
+
 /// What a shard's thread is started with.
 pub struct Parts {
     /// Which shard it is.
@@ -127,6 +136,26 @@ struct Reactor {
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
+    /// The setting `fanout.rest_percent`.
+    rest_percent: u32,
+}
+
+/// What one turn's flush has sent.
+#[derive(Default)]
+struct Sent {
+    sends: u64,
+    bytes: u64,
+    took: Duration,
+}
+
+impl Sent {
+    /// How long it pays to let messages collect after it, if more wait already.
+    fn rest(&self, percent: u32) -> Duration {
+        if self.sends < RESTED_SENDS_MIN || self.bytes / self.sends >= RESTED_BYTES_MAX {
+            return Duration::ZERO;
+        }
+        (self.took * percent / 100).min(REST_MAX)
+    }
 }
 
 impl Reactor {
@@ -148,6 +177,7 @@ impl Reactor {
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
+            rest_percent: parts.config.fanout.rest_percent,
         }
     }
 
@@ -167,7 +197,7 @@ impl Reactor {
                 self.acceptor.resume(now_ms);
                 self.shard.handle_timeout(now_ms);
             }
-            self.flush(now_ms, began);
+            let sent = self.flush(now_ms, began);
             self.shard.end_turn();
             self.apply_effects();
             self.post_mail();
@@ -176,6 +206,7 @@ impl Reactor {
                 self.say_drained().await;
                 return;
             }
+            self.rest(&sent).await;
             self.wait().await;
         }
     }
@@ -270,7 +301,9 @@ impl Reactor {
     }
 
     /// Carries out all sends of the turn, or as many as fit into its time.
-    fn flush(&mut self, now_ms: u64, began: Instant) {
+    fn flush(&mut self, now_ms: u64, began: Instant) -> Sent {
+        let mut sent = Sent::default();
+        let flush_began = Instant::now();
         while self.shard.poll_batch(now_ms, &mut self.batch) {
             self.exceptions.clear();
             if let Err(error) =
@@ -289,9 +322,29 @@ impl Reactor {
             }
             self.shard
                 .handle_scattered(now_ms, &self.batch, &self.exceptions);
+            sent.sends += self.batch.len() as u64;
+            sent.bytes += self.batch.bytes_len();
             if began.elapsed() > SENDING_A_TURN {
-                return;
+                break;
             }
+        }
+        if sent.sends > 0 {
+            sent.took = flush_began.elapsed();
+        }
+        sent
+    }
+
+    /// After a flush of many short sends during which more has come in, lets still more come in: what
+    /// arrives together leaves together, and a send costs much the same however much it holds.
+    async fn rest(&mut self, sent: &Sent) {
+        let rest = sent.rest(self.rest_percent);
+        if rest.is_zero() || self.shard.has_work() {
+            return;
+        }
+        self.enter_kernel().await;
+        if self.has_work() {
+            // The thread has nothing else to do.
+            std::thread::sleep(rest);
         }
     }
 
@@ -360,6 +413,11 @@ impl Reactor {
             }
             self.mail.bell().wake_up();
         }
+        self.enter_kernel().await;
+    }
+
+    /// Parks the thread, but does not let it sleep.
+    async fn enter_kernel(&mut self) {
         // Completes at once, but only after the thread has been in the kernel.
         if let Err(error) = tokio_uring::no_op().await {
             tracing::error!("the reactor's ring refused a no-op: {error}");

@@ -194,6 +194,13 @@ impl Session {
         });
     }
 
+    /// Something that the connection has asked for has been done.
+    pub fn handle_done(&mut self, ticket: u32, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.done(state, ticket, context);
+        });
+    }
+
     /// A publication has come on a subscription that hands them over.
     pub fn handle_publication(
         &mut self,
@@ -277,8 +284,9 @@ impl Session {
                 return progress;
             };
             let decompression = around.codec.decompression(open.deflate);
-            let limits = &around.settings.messages;
-            let read = open.reader.read(&mut input[at..], limits, decompression);
+            let settings = around.settings;
+            let limits = settings.routes.limits(open.route, settings.messages);
+            let read = open.reader.read(&mut input[at..], &limits, decompression);
             match read {
                 Ok((consumed, item)) => {
                     at += consumed;

@@ -52,6 +52,11 @@ impl Backlog {
         self.chunks.is_empty()
     }
 
+    /// Whether it was cut to its last words: nothing may go out behind them.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Since when the connection has been behind, in ms.
     pub fn since_ms(&self) -> u64 {
         self.since_ms

@@ -61,7 +61,7 @@ impl Batch {
     }
 
     /// Bytes of all sends together.
-    pub(super) fn bytes_len(&self) -> u64 {
+    pub fn bytes_len(&self) -> u64 {
         self.bytes_len
     }
 

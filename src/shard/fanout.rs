@@ -27,7 +27,7 @@ pub struct Fanout {
     pub(super) dirty: DirtyLanes,
     /// The connections that several of those have something for.
     pub(super) overlaps: Overlaps,
-    /// Channels with something to be handed to sessions.
+    /// Channels with something to be handed to sessions, and some that had it until all of those left.
     pub(super) handouts: VecDeque<ChannelName>,
     lane_bytes_max: usize,
     /// Lanes and handouts whose pending bytes have reached their bound.
@@ -197,18 +197,16 @@ impl Fanout {
         };
         let moved = handout.leave(position);
         if handout.is_empty() {
-            let (bytes, queued) = (handout.pending_bytes(), handout.queued);
+            let bytes = handout.pending_bytes();
+            // If it stands in the list, it is taken out when its turn comes.
             local.handout = None;
             self.forget_bytes(bytes, bytes);
-            if queued {
-                self.handouts.retain(|other| other != channel);
-            }
         }
         moved
     }
 
-    /// The next session of a channel to be handed something, and what. `None` when there is nothing
-    /// left for any of them; the channel is out of [`Fanout::handouts`] then.
+    /// The next session to be handed something by the first channel of [`Fanout::handouts`], and what.
+    /// `None` when there is nothing left for any of them; the channel is out of the list then.
     pub(super) fn next_handed(&mut self, channel: &ChannelName) -> Option<(Member, Publication)> {
         let handout = self
             .channels
@@ -223,8 +221,8 @@ impl Fanout {
             (freed, next)
         });
         self.forget_bytes(before, freed);
-        if next.is_none() {
-            self.handouts.retain(|other| other != channel);
+        if next.is_none() && self.handouts.front() == Some(channel) {
+            self.handouts.pop_front();
         }
         next
     }

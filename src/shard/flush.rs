@@ -95,6 +95,12 @@ impl Outbox {
         }
     }
 
+    /// Gives up what waits for one connection.
+    fn forget(&mut self, id: ConnectionId) {
+        self.singles.retain(|(other, _)| *other != id);
+        self.segments.retain(|segment| segment.id != id);
+    }
+
     pub fn note_closing(&mut self, id: ConnectionId) {
         self.closing.push(id);
     }
@@ -461,6 +467,10 @@ impl Shard {
         if !backlog.is_empty() {
             self.outbox.resumed.push_back(id);
             return;
+        }
+        // What waits for a batch since before the last word would go out behind it.
+        if backlog.is_closed() {
+            self.outbox.forget(id);
         }
         connection.backlog = None;
         // It takes bytes, so it lives; what it said meanwhile, a pong perhaps, was not read.

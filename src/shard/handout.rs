@@ -114,13 +114,30 @@ fn bytes_of(publication: &Publication) -> usize {
 }
 
 impl Shard {
-    /// Calls sessions with what there is for them, as many as the turn may.
+    /// Calls sessions with what there is for them, as many as the turn may. Messages of queues and
+    /// publications take turns.
+    ///
+    /// Messages that come because some of these are settled wait for the next call, behind a batch:
+    /// then it is known whose socket is full, so that nobody is handed a long queue at one go.
     pub(super) fn hand_out(&mut self, now_ms: u64) {
+        for _ in 0..self.dones.len() {
+            if let Some(ticket) = self.dones.pop_front() {
+                self.handle_done(now_ms, ticket);
+            }
+        }
         let mut visit = HANDOUT_VISIT;
+        let mut messages = self.handed.len();
+        let mut message_first = true;
         while self.hands_left > 0 {
-            if let Some(message) = self.handed.pop_front() {
-                self.hand_message(now_ms, message);
-            } else if let Some(channel) = self.fanout.handouts.front().cloned() {
+            let channel = self.fanout.handouts.front();
+            let takes_message = messages > 0 && (message_first || channel.is_none());
+            message_first = !message_first;
+            if takes_message {
+                messages -= 1;
+                if let Some(message) = self.handed.pop_front() {
+                    self.hand_message(now_ms, message);
+                }
+            } else if let Some(channel) = channel.cloned() {
                 let Some((member, publication)) = self.fanout.next_handed(&channel) else {
                     continue;
                 };
@@ -137,7 +154,7 @@ impl Shard {
         }
     }
 
-    /// Hands out everything, however much it is: the connections are about to be closed.
+    /// Hands out everything that there is now, however much: the connections are about to be closed.
     pub(super) fn hand_out_all(&mut self, now_ms: u64) {
         let before = std::mem::replace(&mut self.hands_left, usize::MAX);
         self.hand_out(now_ms);
@@ -146,15 +163,19 @@ impl Shard {
 
     /// Whether there is something to be handed out.
     pub(super) fn has_handouts(&self) -> bool {
-        !self.handed.is_empty() || !self.fanout.handouts.is_empty()
+        !self.dones.is_empty() || !self.handed.is_empty() || !self.fanout.handouts.is_empty()
     }
 
-    /// Takes up the messages again that a connection was not handed because it was behind.
+    /// Takes up the messages again that a connection was not handed because it was behind, in front of
+    /// those that have come for it since.
     pub(super) fn take_up_parked(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.table.get_mut(id)
             && let Some(extra) = &mut connection.extra
         {
-            self.handed.extend(extra.parked.drain(..));
+            for message in std::mem::take(&mut extra.parked).into_iter().rev() {
+                self.handed.push_front(message);
+            }
+            connection.extra.take_if(|extra| extra.is_idle());
         }
     }
 

@@ -187,6 +187,14 @@ impl Shard {
         });
     }
 
+    /// Tells a session that something it has asked for is done.
+    pub(super) fn handle_done(&mut self, now_ms: u64, ticket: Ticket) {
+        let id = ConnectionId::from_bits(ticket.asker);
+        self.call_session(now_ms, id, |session, around| {
+            session.handle_done(ticket.subscription, around);
+        });
+    }
+
     /// The peer will send nothing more, or is gone.
     pub fn handle_end(&mut self, now_ms: u64, id: ConnectionId) {
         self.drop_connection(now_ms, id);
@@ -363,7 +371,9 @@ impl Shard {
                 queue,
                 window,
             } => self.consume(now_ms, id, subscription, queue, window),
-            Command::Unsubscribe(which) => self.unsubscribe(now_ms, id, &which),
+            Command::Unsubscribe { which, ticket } => {
+                self.unsubscribe(now_ms, id, &which, ticket);
+            }
             Command::Publish {
                 channel,
                 kind,
@@ -395,9 +405,11 @@ impl Shard {
                 subscription,
                 offsets,
                 verdict,
+                ticket,
             } => {
                 self.note_publishes(id);
-                self.settle(now_ms, id, subscription, offsets, verdict);
+                let done = ticket.map(|number| ticket_of(id, number));
+                self.settle(now_ms, id, subscription, offsets, verdict, done);
             }
             Command::NoteWindowFull => self.counters.closed_window += 1,
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
@@ -414,6 +426,7 @@ impl Shard {
         number: u32,
         offsets: Vec<u64>,
         verdict: Verdict,
+        done: Option<Ticket>,
     ) {
         let subscription = self
             .connections
@@ -426,8 +439,11 @@ impl Shard {
                 ticket: ticket_of(id, number),
                 offsets,
                 verdict,
+                done,
             };
             self.ask_queue(now_ms, queue, request);
+        } else if let Some(done) = done {
+            self.note_done(done);
         }
     }
 

@@ -60,11 +60,15 @@ pub enum QueueRequest {
         offsets: Vec<u64>,
         /// What became of them.
         verdict: Verdict,
+        /// Where [`Delivery::Done`] goes, if somebody waits for it.
+        done: Option<Ticket>,
     },
     /// The consumer is gone; what it has not settled goes back to the queue.
     Leave {
         /// The consumer's.
         ticket: Ticket,
+        /// Where [`Delivery::Done`] goes, if somebody waits for it.
+        done: Option<Ticket>,
     },
 }
 
@@ -152,6 +156,11 @@ pub enum Delivery {
         ticket: Ticket,
         /// The place it got, or why it got none.
         result: Result<Position, Refused>,
+    },
+    /// Answers [`QueueRequest::Settle`] and [`QueueRequest::Leave`].
+    Done {
+        /// As it came with the request.
+        ticket: Ticket,
     },
     /// A message of a queue for one of the shard's consumers.
     Handed(Box<HandedMessage>),

@@ -79,7 +79,7 @@ pub struct Identity {
     pub shards: usize,
     /// Seeds the hash that finds a channel's owner; the same on all shards of the process.
     pub hash_seed: u64,
-    /// Where this shard counts the epochs of its channels from, and with [`QUEUES`] set those of its
+    /// Where this shard counts the epochs of its channels from, and with bit 57 set those of its
     /// queues: a range of its own for every shard and every start of the process.
     pub first_epoch: u64,
 }
@@ -134,6 +134,8 @@ pub struct Shard {
     telling: bool,
     /// Own publications of which their sessions are told in the next turn.
     confirmations: VecDeque<(Ticket, Result<Position, Refused>)>,
+    /// What queues' owners have done, of which sessions are told before they are handed anything.
+    dones: VecDeque<Ticket>,
     /// Messages of queues that sessions are to be handed.
     handed: VecDeque<HandedMessage>,
     /// Sessions that this turn may still hand something to.
@@ -184,6 +186,7 @@ impl Shard {
             begun: VecDeque::new(),
             telling: false,
             confirmations: VecDeque::new(),
+            dones: VecDeque::new(),
             handed: VecDeque::new(),
             hands_left: 0,
             endpoints: Endpoints::new(&sessions.routes),

@@ -53,6 +53,7 @@ impl Shard {
             // Its session is told when all that has arrived is taken in: one that settles it at once
             // causes the next.
             Delivery::Handed(message) => self.handed.push_back(*message),
+            Delivery::Done { ticket } => self.note_done(ticket),
             Delivery::DrainBegun => {
                 self.draining_peers += 1;
                 self.go_on_draining(now_ms);
@@ -109,6 +110,11 @@ impl Shard {
         } else {
             self.post.deliver(to, delivery);
         }
+    }
+
+    /// Has a session told that something is done.
+    pub(super) fn note_done(&mut self, ticket: Ticket) {
+        self.dones.push_back(ticket);
     }
 
     /// Tells who has published what became of it, if it wants to know.
@@ -174,6 +180,7 @@ impl Shard {
     ) {
         let mut out = Vec::new();
         let mut begun = None;
+        let mut done = None;
         match request {
             QueueRequest::Send {
                 kind,
@@ -202,7 +209,9 @@ impl Shard {
                 ticket,
                 offsets,
                 verdict,
+                done: asked,
             } => {
+                done = asked;
                 let consumer = Consumer {
                     shard: from,
                     ticket,
@@ -210,7 +219,11 @@ impl Shard {
                 self.queues
                     .settle(queue, &consumer, &offsets, verdict, &mut out);
             }
-            QueueRequest::Leave { ticket } => {
+            QueueRequest::Leave {
+                ticket,
+                done: asked,
+            } => {
+                done = asked;
                 let consumer = Consumer {
                     shard: from,
                     ticket,
@@ -223,6 +236,9 @@ impl Shard {
         let is_own = from == self.identity.shard;
         if let Some(begun) = begun.take_if(|_| !is_own) {
             self.answer(now_ms, from, begun);
+        }
+        if let Some(ticket) = done {
+            self.answer(now_ms, from, Delivery::Done { ticket });
         }
         for Handed {
             consumer,

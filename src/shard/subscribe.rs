@@ -55,7 +55,15 @@ impl Shard {
     }
 
     /// Ends a connection's subscriptions of which that is true, if there are any.
-    pub(super) fn unsubscribe(&mut self, now_ms: u64, id: ConnectionId, which: &Which) {
+    /// The ticket comes back when that is done.
+    pub(super) fn unsubscribe(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        which: &Which,
+        ticket: Option<u32>,
+    ) {
+        let mut done = ticket.map(|number| ticket_of(id, number));
         let numbers = match which {
             Which::Number(number) => vec![*number],
             Which::Channel(channel) => self.numbers_of(id, channel),
@@ -64,10 +72,14 @@ impl Shard {
             if let Some(connection) = self.connections.table.get_mut(id)
                 && let Some(subscription) = connection.subscriptions.remove(number)
             {
-                self.leave(now_ms, id, subscription);
+                self.leave(now_ms, id, subscription, &mut done);
             }
         }
         self.connections.note_subscriptions(id);
+        // No queue's owner has been asked for it.
+        if let Some(done) = done {
+            self.note_done(done);
+        }
     }
 
     /// Takes a connection out of all its lanes, handouts and queues.
@@ -78,7 +90,7 @@ impl Shard {
             .get_mut(id)
             .and_then(|connection| connection.subscriptions.pop())
         {
-            self.leave(now_ms, id, subscription);
+            self.leave(now_ms, id, subscription, &mut None);
         }
         self.connections.note_subscriptions(id);
     }
@@ -108,7 +120,7 @@ impl Shard {
             (Err(_), _) => {
                 self.counters.subscriptions_refused += 1;
                 if let Some(subscription) = connection.subscriptions.remove(number) {
-                    self.leave(now_ms, id, subscription);
+                    self.leave(now_ms, id, subscription, &mut None);
                 }
                 self.connections.note_subscriptions(id);
             }
@@ -224,8 +236,15 @@ impl Shard {
             .collect()
     }
 
-    /// What has to be done about a subscription that the connection does not have any more.
-    fn leave(&mut self, now_ms: u64, id: ConnectionId, subscription: Subscription) {
+    /// What has to be done about a subscription that the connection does not have any more. A queue's
+    /// owner is given the ticket of who waits for it.
+    fn leave(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        subscription: Subscription,
+        done: &mut Option<Ticket>,
+    ) {
         self.counters.subscriptions -= 1;
         let channel = match subscription.place {
             Place::Pending(pending) => pending.0,
@@ -257,7 +276,11 @@ impl Shard {
             }
             Place::Queue(queue) => {
                 let ticket = ticket_of(id, subscription.number);
-                self.ask_queue(now_ms, *queue, QueueRequest::Leave { ticket });
+                let request = QueueRequest::Leave {
+                    ticket,
+                    done: done.take(),
+                };
+                self.ask_queue(now_ms, *queue, request);
                 return;
             }
         };

@@ -8,7 +8,10 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::Kind;
 
+mod handouts;
 mod merging;
+mod queues;
+mod stomp;
 mod timers;
 
 fn shard(config: Config) -> Shard {

@@ -7,7 +7,7 @@
 
 use bytes::BufMut;
 
-use super::header::{has_header, put_escaped, put_lines};
+use super::header::{find_value, put_escaped, put_lines};
 use super::sink::{Count, Into, Sink};
 use super::version::Version;
 
@@ -62,26 +62,31 @@ pub fn message_len(head: &MessageHead<'_>, body_len: usize) -> usize {
 
 fn put_message_head(out: &mut impl Sink, head: &MessageHead<'_>, body_len: usize) {
     let version = head.version;
-    out.put(b"MESSAGE\n");
+    out.put(b"MESSAGE");
     if version > Version::V1_0 || !head.subscription.is_empty() {
-        put_header(out, b"subscription:", head.subscription, version);
+        put_header(out, b"\nsubscription:", head.subscription, version);
     }
-    put_header(out, b"message-id:", head.message_id, version);
-    put_header(out, b"destination:", head.destination, version);
+    put_header(out, b"\nmessage-id:", head.message_id, version);
+    put_header(out, b"\ndestination:", head.destination, version);
     if let (Some(ack), Version::V1_2) = (head.ack, version) {
-        put_header(out, b"ack:", ack, version);
+        put_header(out, b"\nack:", ack, version);
     }
     if head.redelivered {
-        out.put(b"redelivered:true\n");
+        out.put(b"\nredelivered:true");
     }
     put_content_length(out, body_len);
     if let Some(content_type) = head.default_content_type
-        && !has_header(head.headers, b"content-type")
+        && find_value(head.headers, b"content-type").is_none()
     {
-        put_header(out, b"content-type:", content_type, version);
+        put_header(out, b"\ncontent-type:", content_type, version);
     }
-    put_lines(out, head.headers, version);
-    out.put(b"\n");
+    if !head.headers.is_empty() {
+        out.put(b"\n");
+        put_lines(out, head.headers, version);
+        out.put(b"\n");
+    } else {
+        out.put(b"\n\n");
+    }
 }
 
 /// Appends a CONNECTED (STOMP 1.2, "CONNECTED Frame"). Such a frame has no escapes: line feeds and carriage returns become
@@ -115,9 +120,8 @@ pub fn put_connected(
 /// Appends a RECEIPT (STOMP 1.2, "RECEIPT").
 pub fn put_receipt(out: &mut impl BufMut, version: Version, receipt_id: &str) {
     let out = &mut Into(out);
-    out.put(b"RECEIPT\n");
-    put_header(out, b"receipt-id:", receipt_id, version);
-    out.put(b"\n\0");
+    put_header(out, b"RECEIPT\nreceipt-id:", receipt_id, version);
+    out.put(b"\n\n\0");
 }
 
 /// Appends an ERROR.
@@ -127,51 +131,44 @@ pub fn put_receipt(out: &mut impl BufMut, version: Version, receipt_id: &str) {
 /// left out. The body says everything as it is.
 pub fn put_error(out: &mut impl BufMut, version: Option<Version>, error: &ErrorFrame<'_>) {
     let out = &mut Into(out);
-    out.put(b"ERROR\n");
+    out.put(b"ERROR");
     match version {
         Some(version) => {
-            put_header(out, b"message:", error.message, version);
+            put_header(out, b"\nmessage:", error.message, version);
             if let Some(receipt_id) = error.receipt_id {
-                put_header(out, b"receipt-id:", receipt_id, version);
+                put_header(out, b"\nreceipt-id:", receipt_id, version);
             }
         }
         None => {
-            out.put(b"message:");
+            out.put(b"\nmessage:");
             put_plain_without_backslashes(out, error.message);
-            out.put(b"\n");
-            if let Some(receipt_id) = error
-                .receipt_id
-                .filter(|id| !id.contains(['\n', '\r', '\\']))
-            {
-                out.put(b"receipt-id:");
+            let is_plain = |id: &&str| !id.contains(['\n', '\r', '\\']);
+            if let Some(receipt_id) = error.receipt_id.filter(is_plain) {
+                out.put(b"\nreceipt-id:");
                 out.put(receipt_id.as_bytes());
-                out.put(b"\n");
             }
         }
     }
     if error.versions {
-        out.put(b"version:");
+        out.put(b"\nversion:");
         out.put(Version::LIST.as_bytes());
-        out.put(b"\n");
     }
-    out.put(b"content-type:text/plain\n");
+    out.put(b"\ncontent-type:text/plain");
     put_content_length(out, error.body.len());
-    out.put(b"\n");
+    out.put(b"\n\n");
     out.put(error.body.as_bytes());
     out.put(b"\0");
 }
 
-/// A header line; `name` has its colon with it.
+/// A header; `name` has the end of the line before and its colon with it.
 fn put_header(out: &mut impl Sink, name: &[u8], value: &str, version: Version) {
     out.put(name);
     put_escaped(out, value.as_bytes(), version);
-    out.put(b"\n");
 }
 
 fn put_content_length(out: &mut impl Sink, len: usize) {
-    out.put(b"content-length:");
+    out.put(b"\ncontent-length:");
     put_number(out, len as u64);
-    out.put(b"\n");
 }
 
 fn put_plain(out: &mut impl Sink, value: &str) {

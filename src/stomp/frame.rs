@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::command::Command;
 use super::head::Rules;
 use super::header::{self, UserHeaders};
@@ -12,19 +14,7 @@ use super::sink::Into;
 use super::version::Version;
 
 /// Separates names and values whose escapes are gone: the one byte that no head has.
-const NUL: char = '\0';
-
-/// Headers of a SEND that say what to do with it, or that the server sets on a MESSAGE itself.
-const NOT_CARRIED: [&str; 8] = [
-    "destination",
-    "receipt",
-    "transaction",
-    "content-length",
-    "subscription",
-    "message-id",
-    "ack",
-    "redelivered",
-];
+const NUL: u8 = 0;
 
 /// One frame of a client's.
 ///
@@ -73,22 +63,32 @@ impl<'a> Frame<'a> {
 
     /// The value of that header, escapes resolved; of repeated ones, the first counts.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers();
-        headers.find_map(|(other, value)| (other == name).then_some(value))
+        if self.trims || self.unescaped.is_some() || name.contains(':') {
+            let mut headers = self.headers();
+            return headers.find_map(|(other, value)| (other == name).then_some(value));
+        }
+        let lines = &self.head[self.lines.clone()];
+        let value = &lines[header::find_value(lines.as_bytes(), name.as_bytes())?..];
+        let value = &value[..memchr(b'\n', value.as_bytes())?];
+        Some(value.strip_suffix('\r').unwrap_or(value))
     }
 
     /// All headers, in order: names and values, escapes resolved.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let (lines, trims) = match &self.unescaped {
-            None => (&self.head[self.lines.clone()], self.trims),
-            Some(_) => ("", false),
-        };
-        let lines = lines
-            .split_terminator('\n')
-            .filter_map(move |line| split_line(line, trims));
-        let mut unescaped = self.unescaped.as_deref().unwrap_or("").split(NUL);
-        let pairs = std::iter::from_fn(move || Some((unescaped.next()?, unescaped.next()?)));
-        lines.chain(pairs)
+    pub fn headers(&self) -> Headers<'_> {
+        match &self.unescaped {
+            None => Headers {
+                rest: &self.head[self.lines.clone()],
+                name_end: b':',
+                value_end: b'\n',
+                trims: self.trims,
+            },
+            Some(unescaped) => Headers {
+                rest: unescaped,
+                name_end: NUL,
+                value_end: NUL,
+                trims: false,
+            },
+        }
     }
 
     /// The body, which may hold any bytes; it is empty where there is none.
@@ -107,7 +107,7 @@ impl<'a> Frame<'a> {
     pub fn user_headers(&self) -> UserHeaders {
         let mut lines = Vec::new();
         for (name, value) in self.headers() {
-            if NOT_CARRIED.contains(&name) {
+            if !is_carried(name) {
                 continue;
             }
             if lines.is_empty() {
@@ -126,21 +126,51 @@ impl<'a> Frame<'a> {
         let mut unescaped = String::with_capacity(self.lines.len());
         for (name, value) in self.headers() {
             header::unescape_into(&mut unescaped, name);
-            unescaped.push(NUL);
+            unescaped.push(char::from(NUL));
             header::unescape_into(&mut unescaped, value);
-            unescaped.push(NUL);
+            unescaped.push(char::from(NUL));
         }
         unescaped
     }
 }
 
-/// The name and the value of a header line; the empty line has none.
-fn split_line(line: &str, trims: bool) -> Option<(&str, &str)> {
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    let (name, value) = line.split_once(':')?;
-    if !trims {
-        return Some((name, value));
+/// Names and values of a frame's headers.
+#[derive(Clone, Debug)]
+pub struct Headers<'f> {
+    rest: &'f str,
+    name_end: u8,
+    value_end: u8,
+    trims: bool,
+}
+
+impl<'f> Iterator for Headers<'f> {
+    type Item = (&'f str, &'f str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Each line has a colon, but for the empty one that is the last.
+        let name_len = memchr(self.name_end, self.rest.as_bytes())?;
+        let (name, rest) = (&self.rest[..name_len], &self.rest[name_len + 1..]);
+        let value_len = memchr(self.value_end, rest.as_bytes())?;
+        let mut value = &rest[..value_len];
+        self.rest = &rest[value_len + 1..];
+        if self.value_end == b'\n' {
+            value = value.strip_suffix('\r').unwrap_or(value);
+        }
+        if self.trims {
+            let spaces = [' ', '\t'];
+            return Some((name.trim_matches(spaces), value.trim_matches(spaces)));
+        }
+        Some((name, value))
     }
-    let spaces = [' ', '\t'];
-    Some((name.trim_matches(spaces), value.trim_matches(spaces)))
+}
+
+/// Whether a SEND's MESSAGEs have that header too: not what says what to do with the SEND, and not what the server sets on a
+/// MESSAGE itself.
+fn is_carried(name: &str) -> bool {
+    let is_for_the_send = matches!(
+        name,
+        "destination" | "receipt" | "transaction" | "content-length"
+    );
+    let is_set = matches!(name, "subscription" | "message-id" | "ack" | "redelivered");
+    !is_for_the_send && !is_set
 }

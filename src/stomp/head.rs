@@ -277,6 +277,44 @@ impl Head {
     }
 }
 
+/// The first `receipt` header in what there is of a frame that was refused before it came to it.
+///
+/// A guess: the lines are those of a broken frame. It ends at an empty line or at NUL.
+pub fn find_receipt(bytes: &[u8], version: Option<Version>) -> Option<Box<str>> {
+    let end = memchr(0, bytes).unwrap_or(bytes.len());
+    let mut lines = bytes[..end].split(|&byte| byte == b'\n');
+    // The command line, or the rest of the line that was being received.
+    lines.next()?;
+    let rules = Rules::of(Command::Send, version);
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return None;
+        }
+        let Some(name_len) = memchr(b':', line) else {
+            continue;
+        };
+        let (mut name, mut value) = (&line[..name_len], &line[name_len + 1..]);
+        if rules.trims {
+            (name, value) = (trim(name), trim(value));
+        }
+        if name != b"receipt" {
+            continue;
+        }
+        let value = simdutf8::basic::from_utf8(value).ok()?;
+        let Some(version) = rules.escapes else {
+            return Some(value.into());
+        };
+        if !header::escapes_are_defined(value.as_bytes(), version) {
+            return None;
+        }
+        let mut receipt = String::with_capacity(value.len());
+        header::unescape_into(&mut receipt, value);
+        return Some(receipt.into());
+    }
+    None
+}
+
 fn is_utf8(text: &[u8]) -> bool {
     simdutf8::basic::from_utf8(text).is_ok()
 }

@@ -158,17 +158,15 @@ fn first_to_escape(text: &[u8], version: Version) -> Option<(usize, &'static [u8
     })
 }
 
-/// Whether lines of STOMP 1.2 have a header of that name, which needs no escapes.
-pub(super) fn has_header(lines: &[u8], name: &[u8]) -> bool {
-    let mut rest = lines;
+/// Where the value of the first header of that name begins in lines that are neither trimmed nor have that name escaped.
+pub(super) fn find_value(lines: &[u8], name: &[u8]) -> Option<usize> {
+    let mut line_at = 0;
     loop {
+        let rest = &lines[line_at..];
         if rest.strip_prefix(name).and_then(<[u8]>::first) == Some(&b':') {
-            return true;
+            return Some(line_at + name.len() + 1);
         }
-        match memchr(b'\n', rest) {
-            Some(at) => rest = &rest[at + 1..],
-            None => return false,
-        }
+        line_at += memchr(b'\n', rest)? + 1;
     }
 }
 
@@ -226,12 +224,17 @@ mod tests {
 
     #[test]
     fn a_header_is_found_by_its_whole_name() {
-        let lines = b"x-content-type:1\ny:content-type:2\ncontent-type-of:3\nz:\n";
-        assert!(!has_header(lines, b"content-type"));
-        assert!(!has_header(b"", b"z"));
-        assert!(!has_header(b"z", b"z"));
-        for name in [&b"x-content-type"[..], b"y", b"z"] {
-            assert!(has_header(lines, name));
+        let lines = b"x-content-type:1\ny:content-type:2\ncontent-type-of:3\nz:\nz:4\n";
+        assert_eq!(find_value(lines, b"content-type"), None);
+        assert_eq!(find_value(b"", b"z"), None);
+        assert_eq!(find_value(b"z", b"z"), None);
+        for (name, value) in [
+            (&b"x-content-type"[..], "1\n"),
+            (b"y", "con"),
+            (b"z", "\nz:"),
+        ] {
+            let at = find_value(lines, name).unwrap();
+            assert!(lines[at..].starts_with(value.as_bytes()));
         }
     }
 

@@ -21,6 +21,7 @@ pub use ack::AckMode;
 pub use command::Command;
 pub use error::{Fault, FrameError};
 pub use frame::Frame;
+pub use head::find_receipt;
 pub use header::UserHeaders;
 pub use heartbeat::HeartBeat;
 pub use reader::{Item, Reader};

@@ -4,8 +4,13 @@ use std::collections::HashMap;
 
 use pushring::publication::Position;
 
+use super::check_topics;
 use super::client::{self, Client, Pace, Place, Quit, Role};
+use super::stomper::ABORTED;
 use super::world::{CONTROL, World};
+
+/// As the library's, cheap to fill and the same in every run.
+pub type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// One of a client's subscriptions, and what came of it.
 struct Subscription<'a> {
@@ -41,8 +46,8 @@ fn subscriptions(world: &World) -> impl Iterator<Item = Subscription<'_>> {
     })
 }
 
-/// Everything that every client received is what it should have been.
-pub fn deliveries(world: &World) -> Result<(), String> {
+/// No shard did, and no client was sent, what may not be.
+pub fn faults(world: &World) -> Result<(), String> {
     for driver in &world.drivers {
         if let Some(fault) = &driver.fault {
             return Err(fault.clone());
@@ -52,6 +57,14 @@ pub fn deliveries(world: &World) -> Result<(), String> {
         if let Some(fault) = &client.fault {
             return Err(format!("client {} was sent {fault}", client.index));
         }
+    }
+    Ok(())
+}
+
+/// Everything that every client received is what it should have been.
+pub fn deliveries(world: &World) -> Result<(), String> {
+    faults(world)?;
+    for client in &world.clients {
         if matches!(client.role, Role::Publisher(_)) && !client.received.is_empty() {
             return Err(format!("client {} got publications unasked", client.index));
         }
@@ -59,6 +72,7 @@ pub fn deliveries(world: &World) -> Result<(), String> {
     for channel in 0..world.plan.channels {
         let order = total_order(world, channel)?;
         publishers(world, channel, &order)?;
+        check_topics::channel(world, channel, &order)?;
         calls(world, channel, &order)?;
     }
     subscribers(world)
@@ -128,7 +142,7 @@ fn flushed(world: &World) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    check_topics::flushed(world)
 }
 
 /// How long a client may take to read all that its backlog can hold: a step in which it reads its
@@ -146,7 +160,7 @@ fn may_be_cut_short(world: &World, client: &Client) -> bool {
 
 /// Whether nothing was done to the client and it did nothing that excuses a connection's end
 /// without a word.
-fn is_plain(world: &World, client: &Client) -> bool {
+pub fn is_plain(world: &World, client: &Client) -> bool {
     !world.jumped
         && client.has_quit.is_none()
         && client.pace == Pace::Fast
@@ -155,7 +169,7 @@ fn is_plain(world: &World, client: &Client) -> bool {
 
 /// Whether the one subscriber that sees everything was closed: by a drain, or taken for silent
 /// because the clock jumped. Anything else that closes it is found by [`subscribers`].
-fn may_have_holes(world: &World, channel: usize) -> bool {
+pub fn may_have_holes(world: &World, channel: usize) -> bool {
     world
         .clients
         .iter()
@@ -182,25 +196,14 @@ fn total_order(world: &World, channel: usize) -> Result<Vec<Option<Vec<u8>>>, St
             ));
         };
         for (i, &payload) in received.iter().enumerate() {
-            let Some(place) = order.get_mut(start as usize + i) else {
-                return Err(format!(
-                    "client {} got more than was published",
-                    client.index
-                ));
-            };
-            match place {
-                None => *place = Some(payload.clone()),
-                Some(other) if other == payload => {}
-                Some(other) => {
-                    return Err(format!(
-                        "client {} got {} where others got {} (channel {channel}, offset {})",
-                        client.index,
-                        shown(payload),
-                        shown(other),
-                        start as usize + i + 1
-                    ));
-                }
-            }
+            let about = (client.index, channel);
+            place(&mut order, start as usize + i, payload, about)?;
+        }
+    }
+    for (client, subscription) in check_topics::subscriptions(world, channel) {
+        for got in &subscription.got {
+            let index = (got.offset as usize).wrapping_sub(1);
+            place(&mut order, index, &got.body, (client.index, channel))?;
         }
     }
     if !may_have_holes(world, channel) && order.iter().any(Option::is_none) {
@@ -209,9 +212,34 @@ fn total_order(world: &World, channel: usize) -> Result<Vec<Option<Vec<u8>>>, St
     Ok(order)
 }
 
+/// Puts a publication where a client has seen it, and where no other has seen another.
+fn place(
+    order: &mut [Option<Vec<u8>>],
+    index: usize,
+    payload: &[u8],
+    (client, channel): (usize, usize),
+) -> Result<(), String> {
+    let Some(place) = order.get_mut(index) else {
+        return Err(format!("client {client} got more than was published"));
+    };
+    match place {
+        None => *place = Some(payload.to_vec()),
+        Some(other) if other == payload => {}
+        Some(other) => {
+            return Err(format!(
+                "client {client} got {} where others got {} (channel {channel}, offset {})",
+                shown(payload),
+                shown(other),
+                index + 1
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Each publisher's messages are in its own order, and all there if it was left in peace.
 fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
-    let mut next: HashMap<usize, u32> = HashMap::new();
+    let mut next: Map<usize, u32> = Map::default();
     let mut hole = false;
     for payload in order {
         let Some(payload) = payload else {
@@ -221,6 +249,9 @@ fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Resul
         let Some((publisher, number)) = client::parse_payload(payload) else {
             return Err(format!("nobody published {}", shown(payload)));
         };
+        if publisher >= ABORTED {
+            return Err(format!("{} was published, and not sent", shown(payload)));
+        }
         let expected = next.entry(publisher).or_default();
         if number < *expected || (number > *expected && !hole) {
             return Err(format!(
@@ -234,7 +265,11 @@ fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Resul
     }
     for client in world.clients.iter().filter(|c| c.channel == channel) {
         let published = next.get(&client.index).copied().unwrap_or(0);
-        if let Role::Publisher(total) = client.role
+        let total = match (client.role, &client.stomper) {
+            (Role::Publisher(total), _) => Some(total),
+            (_, stomper) => stomper.as_ref().map(|stomper| stomper.topic_messages),
+        };
+        if let Some(total) = total
             && client.is_open()
             && published != total
         {
@@ -292,7 +327,11 @@ fn subscribers(world: &World) -> Result<(), String> {
             && client.has_quit != Some(Quit::Close)
             && !is_expected(world, client, code)
         {
-            return Err(format!("client {} was closed with {code}", client.index));
+            let error = client.stomper.as_ref().and_then(|s| s.error.as_deref());
+            return Err(format!(
+                "client {} was closed with {code}: {error:?}",
+                client.index
+            ));
         }
         if client.reference && client.told.is_some() && world.plan.drain_ms.is_none() {
             return Err(format!(
@@ -336,6 +375,12 @@ fn is_expected(world: &World, client: &Client, code: u16) -> bool {
     match (client.role, code) {
         (_, 1001) => world.plan.drain_ms.is_some(),
         (Role::Rogue(_), _) => true,
+        (Role::Stomp, 1000) => client.has_quit == Some(Quit::Disconnect),
+        // CONNECT in time, the clock permitting.
+        (Role::Stomp, 1002) => {
+            let error = client.stomper.as_ref().and_then(|s| s.error.as_deref());
+            world.jumped && error.is_some_and(|error| error.starts_with("no CONNECT within"))
+        }
         (_, 1013) => !client.reference,
         _ => false,
     }

@@ -1,7 +1,9 @@
-//! The clients of a world: subscribers, publishers, and some that misbehave.
+//! The clients of a world: raw subscribers and publishers, STOMP clients, and some that misbehave.
 
 use super::rng::Rng;
+use super::saying::Line;
 use super::socket::Socket;
+use super::stomper::Stomper;
 use super::wire::{self, Incoming, Said};
 
 /// Bytes that a client's kernel takes before the shard has received them.
@@ -13,6 +15,8 @@ pub enum Role {
     Subscriber,
     /// Sends so many messages.
     Publisher(u32),
+    /// Does what its [`Stomper`] says.
+    Stomp,
     Rogue(Mischief),
 }
 
@@ -30,9 +34,15 @@ pub enum Mischief {
     Damaged,
     /// A frame that never becomes whole, then a reset.
     HalfFrame,
+    /// At the STOMP endpoint: no CONNECT.
+    NoConnect,
+    /// At the STOMP endpoint: no frame.
+    NoStomp,
+    /// At the STOMP endpoint: acknowledges what it was never sent.
+    StrayAck,
 }
 
-pub const MISCHIEF: [Mischief; 9] = [
+pub const MISCHIEF: [Mischief; 12] = [
     Mischief::HalfHead,
     Mischief::NoHttp,
     Mischief::UnknownPath,
@@ -42,6 +52,9 @@ pub const MISCHIEF: [Mischief; 9] = [
     Mischief::NotUtf8,
     Mischief::Damaged,
     Mischief::HalfFrame,
+    Mischief::NoConnect,
+    Mischief::NoStomp,
+    Mischief::StrayAck,
 ];
 
 /// How a client goes of its own accord.
@@ -49,6 +62,8 @@ pub const MISCHIEF: [Mischief; 9] = [
 pub enum Quit {
     /// With a close frame.
     Close,
+    /// With DISCONNECT, if it speaks STOMP.
+    Disconnect,
     /// By ending the connection without one.
     End,
     /// With a reset.
@@ -91,6 +106,7 @@ pub struct Client {
     pub pace: Pace,
     /// One that nothing is done to and that does nothing: it sees every publication.
     pub reference: bool,
+    pub stomper: Option<Box<Stomper>>,
     /// Offers compression, and compresses what it publishes if the server agrees.
     pub offers_deflate: bool,
     pub connects_at: usize,
@@ -126,6 +142,7 @@ impl Client {
             shard,
             pace: Pace::Fast,
             reference: false,
+            stomper: None,
             offers_deflate: false,
             connects_at: 0,
             quits: None,
@@ -161,6 +178,10 @@ impl Client {
         self.place = Place::Waiting;
         let path = match self.role {
             Role::Publisher(_) => format!("/pub/{}", channel_name(self.channel)),
+            Role::Stomp => rng.pick(&["/stomp", "/ws"]).to_owned(),
+            Role::Rogue(Mischief::NoConnect | Mischief::NoStomp | Mischief::StrayAck) => {
+                "/stomp".to_owned()
+            }
             _ if self.others.is_empty() => format!("/sub/{}", channel_name(self.channel)),
             _ => {
                 let names = self
@@ -187,7 +208,7 @@ impl Client {
             && self.has_quit.is_none()
             && self.place == Place::Connected
         {
-            self.quit(quit);
+            self.quit(quit, rng);
             return true;
         }
         let read = self.read(step, now_ms, calm, rng);
@@ -196,11 +217,15 @@ impl Client {
     }
 
     /// Goes.
-    pub fn quit(&mut self, quit: Quit) {
+    pub fn quit(&mut self, quit: Quit, rng: &mut Rng) {
         self.has_quit = Some(quit);
         match quit {
+            Quit::Disconnect if self.speaks_stomp() && self.told.is_none() => {
+                self.with_stomper(rng, |stomper, line| stomper.disconnect(line));
+            }
+            Quit::Disconnect if self.status == Some(101) => self.say_close(),
             Quit::Close if self.status == Some(101) => self.say_close(),
-            Quit::Close | Quit::End => self.end(),
+            Quit::Close | Quit::Disconnect | Quit::End => self.end(),
             Quit::Reset => {
                 self.socket.reset();
                 self.place = Place::Gone;
@@ -216,6 +241,11 @@ impl Client {
             && self.told.is_none()
             && self.has_quit.is_none()
             && !self.saw_end
+    }
+
+    /// Whether it is connected by STOMP, as far as it knows.
+    pub fn speaks_stomp(&self) -> bool {
+        self.stomper.as_ref().is_some_and(|s| s.connected)
     }
 
     /// Whether it has bytes that it would write.
@@ -260,6 +290,13 @@ impl Client {
         for one in said {
             match one {
                 Said::Status(status) => self.status = Some(status),
+                Said::Data { payload, .. } if self.stomper.is_some() => {
+                    if let Some(Err(fault)) = self.stomper.as_mut().map(|s| s.hear(&payload)) {
+                        self.fault.get_or_insert(fault);
+                    }
+                }
+                // A rogue at the STOMP endpoint is sent an ERROR.
+                Said::Data { .. } if matches!(self.role, Role::Rogue(_)) => {}
                 Said::Data { text, payload } => {
                     if text != (payload.first() == Some(&b't')) {
                         self.fault = Some("text has become binary, or the reverse".to_owned());
@@ -294,6 +331,14 @@ impl Client {
             }
             happened = true;
         }
+        if self.role == Role::Stomp
+            && self.has_quit.is_none()
+            && self.told.is_none()
+            && self.outgoing.len() < 600
+            && self.status == Some(101)
+        {
+            happened |= self.with_stomper(rng, |stomper, line| stomper.act(calm, line));
+        }
         if self.socket.server_closed || self.socket.client_ended {
             self.outgoing.clear();
             return happened;
@@ -310,6 +355,23 @@ impl Client {
             self.end();
         }
         true
+    }
+
+    fn with_stomper<T: Default>(
+        &mut self,
+        rng: &mut Rng,
+        work: impl FnOnce(&mut Stomper, &mut Line<'_>) -> T,
+    ) -> T {
+        let mut line = Line {
+            written: self.socket.taken + self.socket.inbound.len() as u64,
+            deflates: self.incoming.has_agreed(),
+            outgoing: &mut self.outgoing,
+            rng,
+        };
+        match &mut self.stomper {
+            Some(stomper) => work(stomper, &mut line),
+            None => T::default(),
+        }
     }
 
     fn publish(&mut self, rng: &mut Rng) {
@@ -364,6 +426,12 @@ impl Client {
             Mischief::TooBig => wire::masked(wire::BINARY, &[7; 5_000], [5; 4]),
             Mischief::NotUtf8 => wire::masked(wire::TEXT, b"\xff\xfe", [1; 4]),
             Mischief::Damaged => wire::masked(wire::COMPRESSED | wire::TEXT, &[7], [1; 4]),
+            Mischief::NoConnect => Vec::new(),
+            Mischief::NoStomp => wire::masked(wire::TEXT, b"CONNECT\nno header\n\n\0", [1; 4]),
+            Mischief::StrayAck => {
+                let connect = b"CONNECT\naccept-version:1.2\n\n\0ACK\nid:0-1-1\n\n\0";
+                wire::masked(wire::TEXT, connect, [3; 4])
+            }
             Mischief::HalfFrame => wire::masked(wire::BINARY, &[1; 300], [1; 4])[..90].to_vec(),
         };
         self.outgoing.extend_from_slice(&extra);

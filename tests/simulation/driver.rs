@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
-use pushring::shard::mail::{Delivery, Request, Ticket};
 use pushring::shard::{Admission, Batch, ConnectionId, Effect, Exception, Shard};
 
-use super::client::{Client, Place, Role};
+use super::client::{Client, Place};
 use super::mail::Mail;
 use super::plan::{Plan, Sabotage};
 use super::rng::Rng;
@@ -27,10 +26,12 @@ pub struct Context<'a> {
     pub calm: bool,
     /// What the driver did deliberately wrong.
     pub sabotaged: &'a mut u64,
+    /// Messages of queues for consumers that are behind.
+    pub handed_behind: &'a mut u64,
 }
 
 impl Context<'_> {
-    fn fault(&mut self, permille: usize) -> bool {
+    pub(super) fn fault(&mut self, permille: usize) -> bool {
         !self.calm && self.rng.chance(permille)
     }
 }
@@ -43,9 +44,9 @@ enum Poll {
     Fired,
 }
 
-struct Entry {
-    id: ConnectionId,
-    client: usize,
+pub(super) struct Entry {
+    pub(super) id: ConnectionId,
+    pub(super) client: usize,
     read: Poll,
     write: Poll,
     closing: bool,
@@ -59,19 +60,26 @@ enum Token {
 
 pub struct Driver {
     pub shard: Shard,
-    index: usize,
-    entries: Vec<Option<Entry>>,
+    pub(super) index: usize,
+    pub(super) entries: Vec<Option<Entry>>,
     tokens: VecDeque<Token>,
     /// Clients that wait to be accepted.
     pub arrivals: VecDeque<usize>,
-    listens: bool,
-    resumes_at_ms: Option<u64>,
+    pub(super) listens: bool,
+    pub(super) resumes_at_ms: Option<u64>,
     batch: Batch,
     exceptions: Vec<Exception>,
     /// When a drain was asked for.
     pub drain_began_ms: Option<u64>,
     /// What no shard may do.
     pub fault: Option<String>,
+}
+
+impl Entry {
+    /// Whether the shard waits for its socket to take bytes.
+    pub(super) fn is_behind(&self) -> bool {
+        self.write != Poll::None && !self.closing
+    }
 }
 
 impl Driver {
@@ -259,87 +267,6 @@ impl Driver {
         }
     }
 
-    /// What the shard numbered and whom it subscribed at once, being the owner itself.
-    fn note_input(
-        &self,
-        before: &pushring::metrics::Counters,
-        client: usize,
-        ctx: &mut Context<'_>,
-    ) {
-        let after = self.shard.counters();
-        let client = &mut ctx.clients[client];
-        ctx.numbered[client.channel] += after.publications - before.publications;
-        if !matches!(client.role, Role::Publisher(_)) && after.subscriptions > before.subscriptions
-        {
-            for (start, channel) in client.channels().enumerate() {
-                if ctx.owners[channel] == self.index {
-                    client.starts[start] = Some(ctx.numbered[channel]);
-                }
-            }
-        }
-    }
-
-    fn take_mail(&mut self, ctx: &mut Context<'_>) {
-        for peer in ctx.mail.peers_of(self.index) {
-            for _ in 0..ctx.plan.mail_a_turn {
-                if !self.shard.takes_deliveries() {
-                    break;
-                }
-                let Some(delivery) = ctx.mail.take_delivery(peer, self.index) else {
-                    break;
-                };
-                if let Delivery::Subscribed {
-                    ticket,
-                    result: Ok(position),
-                } = &delivery
-                {
-                    self.note_subscribed(*ticket, position.offset, ctx);
-                }
-                self.shard.handle_delivery(ctx.now_ms, delivery);
-            }
-            for _ in 0..ctx.plan.mail_a_turn {
-                if !self.shard.takes_requests_of(peer) {
-                    break;
-                }
-                let Some(request) = ctx.mail.take_request(peer, self.index) else {
-                    break;
-                };
-                self.take_request(peer, request, ctx);
-            }
-            ctx.mail.ring_if_starved(self.index, peer);
-        }
-    }
-
-    fn take_request(&mut self, peer: usize, request: Request, ctx: &mut Context<'_>) {
-        let channel = match &request {
-            Request::Publish { channel, .. } => (0..ctx.numbered.len())
-                .find(|&i| super::client::channel_name(i) == channel.as_str()),
-            Request::Drain { .. } => {
-                self.listens = false;
-                self.resumes_at_ms = None;
-                self.drain_began_ms = Some(ctx.now_ms);
-                None
-            }
-            _ => None,
-        };
-        let before = self.shard.counters().publications;
-        self.shard.handle_request(ctx.now_ms, peer, request);
-        if let Some(channel) = channel {
-            ctx.numbered[channel] += self.shard.counters().publications - before;
-        }
-    }
-
-    fn note_subscribed(&self, ticket: Ticket, offset: u64, ctx: &mut Context<'_>) {
-        let entry = self
-            .entries
-            .iter()
-            .flatten()
-            .find(|entry| entry.id.to_bits() == ticket.asker);
-        if let Some(entry) = entry {
-            ctx.clients[entry.client].starts[ticket.subscription as usize] = Some(offset);
-        }
-    }
-
     fn flush(&mut self, ctx: &mut Context<'_>) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut exceptions = std::mem::take(&mut self.exceptions);
@@ -454,34 +381,6 @@ impl Driver {
                 *ctx.sabotaged += 1;
             } else {
                 self.shard.handle_closed(entry.id);
-            }
-        }
-    }
-
-    fn post_mail(&mut self, ctx: &mut Context<'_>) {
-        for peer in ctx.mail.peers_of(self.index) {
-            let mut entries = ctx.plan.config.mailbox.entries;
-            if ctx.fault(ctx.plan.busy_peer) {
-                entries *= 3;
-            }
-            if !self.shard.has_request_for(peer) && !self.shard.has_delivery_for(peer) {
-                continue;
-            }
-            let mut posted = false;
-            while ctx.mail.has_room_for_request(self.index, peer, entries)
-                && let Some(request) = self.shard.poll_request(peer)
-            {
-                ctx.mail.send_request(self.index, peer, request);
-                posted = true;
-            }
-            while ctx.mail.has_room_for_delivery(self.index, peer, entries)
-                && let Some(delivery) = self.shard.poll_delivery(peer)
-            {
-                ctx.mail.send_delivery(self.index, peer, delivery);
-                posted = true;
-            }
-            if posted {
-                ctx.mail.ring(peer);
             }
         }
     }

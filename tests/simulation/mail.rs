@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use pushring::shard::mail::{Delivery, Request};
+use pushring::shard::mail::{Delivery, QueueRequest, Request};
 
 use super::plan::Sabotage;
 
@@ -43,6 +43,8 @@ pub struct Mail {
     until_sabotage: usize,
     /// How often there was one.
     pub sabotaged: u64,
+    /// Messages of queues for consumers on other shards.
+    pub handed: u64,
 }
 
 impl Mail {
@@ -55,8 +57,13 @@ impl Mail {
             asleep: vec![false; peers],
             times_full: 0,
             sabotage,
-            until_sabotage: 20,
+            // Of some kinds there is less mail.
+            until_sabotage: match sabotage {
+                Some(Sabotage::DropDelivery | Sabotage::RepeatDelivery) => 20,
+                _ => 5,
+            },
             sabotaged: 0,
+            handed: 0,
         }
     }
 
@@ -82,6 +89,9 @@ impl Mail {
     }
 
     pub fn send_request(&mut self, from: usize, to: usize, request: Request) {
+        if self.is_lost(&request) {
+            return;
+        }
         self.requests[from * self.peers + to]
             .queue
             .push_back(request);
@@ -89,14 +99,15 @@ impl Mail {
 
     pub fn send_delivery(&mut self, from: usize, to: usize, delivery: Delivery) {
         let act = self.is_target(&delivery);
+        self.handed += u64::from(matches!(delivery, Delivery::Handed(_)));
         let queue = &mut self.deliveries[from * self.peers + to].queue;
         match self.sabotage.filter(|_| act) {
-            Some(Sabotage::DropDelivery) => {}
-            Some(Sabotage::RepeatDelivery | Sabotage::RepeatAnswer) => {
+            Some(Sabotage::DropDelivery | Sabotage::DropHanded | Sabotage::DropAnswer) => {}
+            Some(Sabotage::RepeatDelivery | Sabotage::RepeatAnswer | Sabotage::RepeatHanded) => {
                 queue.push_back(delivery.clone());
                 queue.push_back(delivery);
             }
-            Some(Sabotage::SwapDeliveries) if !queue.is_empty() => {
+            Some(Sabotage::SwapDeliveries | Sabotage::SwapHanded) if !queue.is_empty() => {
                 queue.insert(queue.len() - 1, delivery);
             }
             _ => queue.push_back(delivery),
@@ -142,12 +153,25 @@ impl Mail {
             Some(Sabotage::DropDelivery | Sabotage::RepeatDelivery | Sabotage::SwapDeliveries) => {
                 matches!(delivery, Delivery::Publication { .. })
             }
-            Some(Sabotage::RepeatAnswer) => matches!(delivery, Delivery::Published { .. }),
+            Some(Sabotage::RepeatAnswer | Sabotage::DropAnswer) => {
+                matches!(delivery, Delivery::Published { .. })
+            }
+            Some(Sabotage::DropHanded | Sabotage::RepeatHanded | Sabotage::SwapHanded) => {
+                matches!(delivery, Delivery::Handed(_))
+            }
             _ => false,
         };
-        if !fits {
-            return false;
-        }
+        fits && self.strikes()
+    }
+
+    /// Whether sabotage strikes this request.
+    fn is_lost(&mut self, request: &Request) -> bool {
+        let is_settlement = matches!(request, Request::Queue { request, .. }
+            if matches!(**request, QueueRequest::Settle { .. }));
+        self.sabotage == Some(Sabotage::DropSettle) && is_settlement && self.strikes()
+    }
+
+    fn strikes(&mut self) -> bool {
         self.until_sabotage = self.until_sabotage.saturating_sub(1);
         if self.until_sabotage > 0 {
             return false;

@@ -21,6 +21,16 @@ pub enum Sabotage {
     HideFullSocket,
     /// A ticket's answer is handed out twice.
     RepeatAnswer,
+    /// Mailboxes lose the answer to a ticket now and then.
+    DropAnswer,
+    /// Mailboxes lose a message of a queue now and then.
+    DropHanded,
+    /// Mailboxes hand a message of a queue out twice now and then.
+    RepeatHanded,
+    /// Mailboxes change the order of two deliveries when one is a message of a queue.
+    SwapHanded,
+    /// Mailboxes lose what a consumer says about its messages now and then.
+    DropSettle,
     /// The shard does not hear of a socket that has been closed.
     ForgetClosed,
     /// Nobody is told that there is room in a mailbox again.
@@ -33,6 +43,7 @@ pub enum Sabotage {
 pub struct Plan {
     pub shards: usize,
     pub channels: usize,
+    pub queues: usize,
     /// Steps with faults and new clients.
     pub steps: usize,
     pub clients: usize,
@@ -82,7 +93,7 @@ impl Plan {
         config.slow_consumer.backlog_age_ms_max = rng.pick(&[200, 2_000, 30_000]);
         config.limits.message_bytes_max = 4_096;
         // In no more worlds than that, because inflating naively takes its time.
-        config.deflate.enabled = rng.chance(250);
+        config.deflate.enabled = rng.chance(200);
         config.deflate.message_bytes_min = rng.pick(&[0, 100, 256]);
         config.deflate.level = rng.pick(&[1, 6]);
         config.deflate.window_bits_max = rng.pick(&[8, 11, 15]);
@@ -91,11 +102,19 @@ impl Plan {
         // Not within a world's time, however the clock jumps: a channel that begins anew has another
         // order.
         config.timeouts.channel_idle_ms = 3_600_000;
+        config.queues.queues_max = rng.pick(&[1, 100, 100, 100]);
+        config.queues.queue_messages_max = rng.pick(&[4, 100_000, 100_000]);
+        config.queues.queue_bytes_max = rng.pick(&[10_000, 1 << 26, 1 << 26]);
+        config.queues.window_bytes_max = rng.pick(&[1_024, 4_000, 1 << 20]);
+        config.queues.deliveries_max = rng.pick(&[1, 3, 16, 1_000]);
+        config.stomp.beat_send_ms = rng.pick(&[0, 100, 10_000]);
+        config.stomp.connect_ms = rng.pick(&[10_000, 60_000]);
         config.timeouts.head_ms = rng.pick(&[300, 5_000]);
         config.timeouts.ping_interval_ms = rng.pick(&[300, 25_000]);
         Self {
             shards: rng.within(1..=7),
             channels: rng.within(1..=4),
+            queues: rng.within(1..=3),
             steps: rng.within(60..=160),
             clients: rng.within(4..=20),
             config: Arc::new(config),

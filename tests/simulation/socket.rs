@@ -20,6 +20,8 @@ pub struct Socket {
     pub inbound: Vec<u8>,
     /// From the shard, not read by the client yet.
     pub outbound: Vec<u8>,
+    /// Bytes that the shard has received.
+    pub taken: u64,
     /// Most bytes in `outbound`.
     pub capacity: usize,
     /// The client sends nothing more.
@@ -79,6 +81,7 @@ impl Socket {
             };
         }
         let len = self.inbound.len().min(most);
+        self.taken += len as u64;
         Received::Bytes(self.inbound.drain(..len).collect())
     }
 

@@ -1,6 +1,8 @@
 //! A world: shards, mailboxes, clients, a clock and a control thread, all drawn from one seed.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,11 +12,14 @@ use pushring::session::Settings;
 use pushring::shard::mail::{Delivery, Request, Ticket};
 use pushring::shard::{Identity, Residue, Shard};
 
-use super::client::{self, Client, MISCHIEF, Pace, Quit, Role};
+use super::cast;
+use super::client::{self, Client, Quit, Role};
 use super::driver::{Context, Driver};
 use super::mail::Mail;
 use super::plan::Plan;
 use super::rng::Rng;
+use super::stomper::Stomper;
+use super::subscription::{Mode, To};
 
 /// Steps after which a world that still finds no rest is called restless.
 const RESTLESS: usize = 6_000;
@@ -40,6 +45,10 @@ pub struct World {
     /// The clock has jumped, so that anybody may be taken for silent or late.
     pub jumped: bool,
     pub sabotaged: u64,
+    /// Messages of queues for consumers that were behind.
+    pub handed_behind: u64,
+    /// Counts what happens to all clients.
+    pub clock: Rc<Cell<u64>>,
     /// By channel: offset of the last publication that was answered before a drain began.
     pub answered: Vec<u64>,
     calm: bool,
@@ -67,7 +76,8 @@ impl World {
         let owners = (0..plan.channels)
             .map(|i| name(i).map(|name| name.owner(&hasher, plan.shards)))
             .collect::<Result<_, _>>()?;
-        let clients = draw_clients(&plan, &mut rng);
+        let clock = Rc::new(Cell::new(0));
+        let clients = cast::draw(&plan, &clock, &mut rng);
         Ok(Self {
             now_ms: rng.within(1..=1_000_000) as u64,
             step: 0,
@@ -79,6 +89,8 @@ impl World {
             calls: Vec::new(),
             jumped: false,
             sabotaged: 0,
+            handed_behind: 0,
+            clock,
             answered: vec![0; plan.channels],
             calm: true,
             draining: false,
@@ -133,21 +145,53 @@ impl World {
         self.settle("after the drain")
     }
 
-    /// Everybody goes, each in another way.
+    /// Everybody goes, each in another way: first those who take messages without a word, or they
+    /// would be sent what others give back, and throw it away.
     pub fn leave_all(&mut self) -> Result<(), String> {
-        for client in &mut self.clients {
-            if client.place == client::Place::Connected && client.has_quit.is_none() {
+        let takes = |client: &Client| {
+            let mut all = client.stomper.iter().flat_map(|s| &s.subscriptions);
+            all.any(|s| matches!((s.to, s.mode), (To::Queue(_), Mode::Auto)))
+        };
+        for first in [true, false] {
+            for client in &mut self.clients {
+                if takes(client) != first
+                    || client.place != client::Place::Connected
+                    || client.has_quit.is_some()
+                {
+                    continue;
+                }
                 // In the middle of a frame nobody can say goodbye.
                 let quit = match client.role {
                     Role::Rogue(_) => self.rng.pick(&[Quit::End, Quit::Reset]),
+                    Role::Stomp => {
+                        self.rng
+                            .pick(&[Quit::Disconnect, Quit::Close, Quit::End, Quit::Reset])
+                    }
                     _ => self
                         .rng
                         .pick(&[Quit::Close, Quit::Close, Quit::End, Quit::Reset]),
                 };
-                client.quit(quit);
+                client.quit(quit, &mut self.rng);
             }
+            self.settle("after all had left")?;
         }
-        self.settle("after all had left")
+        Ok(())
+    }
+
+    /// One consumer a queue takes everything that is left in it, and goes.
+    pub fn collect(&mut self) -> Result<(), String> {
+        let first = self.clients.len();
+        for queue in 0..self.plan.queues {
+            let (index, shard) = (self.clients.len(), self.rng.below(self.plan.shards));
+            let mut client = Client::new(index, Role::Stomp, 0, shard, 1 << 24);
+            client.stomper = Some(Box::new(Stomper::collector(index, queue, &self.clock)));
+            self.clients.push(client);
+        }
+        self.settle("while the queues were emptied")?;
+        for client in &mut self.clients[first..] {
+            client.quit(Quit::Disconnect, &mut self.rng);
+        }
+        self.settle("after the queues were emptied")
     }
 
     /// Lets time pass until the shards have forgotten everybody.
@@ -279,6 +323,7 @@ impl World {
                 owners: &self.owners,
                 calm: self.calm,
                 sabotaged: &mut self.sabotaged,
+                handed_behind: &mut self.handed_behind,
             };
             self.drivers[index].poll_sockets(&mut ctx);
             if self.calm || !ctx.rng.chance(ctx.plan.late_turn) {
@@ -344,55 +389,4 @@ pub const CONTROL: usize = 1_000;
 
 fn name(channel: usize) -> Result<ChannelName, String> {
     ChannelName::parse(&client::channel_name(channel)).map_err(|e| e.to_string())
-}
-
-fn draw_clients(plan: &Plan, rng: &mut Rng) -> Vec<Client> {
-    let mut clients: Vec<Client> = (0..plan.channels)
-        .map(|channel| {
-            let shard = rng.below(plan.shards);
-            let mut client = Client::new(channel, Role::Subscriber, channel, shard, 1 << 24);
-            client.reference = true;
-            client
-        })
-        .collect();
-    for index in plan.channels..plan.channels + plan.clients {
-        let role = if rng.chance(plan.client_misbehaves) {
-            Role::Rogue(rng.pick(&MISCHIEF))
-        } else if rng.chance(300) {
-            Role::Publisher(rng.within(1..=60) as u32)
-        } else {
-            Role::Subscriber
-        };
-        // Mostly large enough for the handshake's answer, as a real socket's always is.
-        let capacity = rng.pick(&[150, 600, 4_000, 100_000]);
-        let channel = rng.below(plan.channels);
-        let shard = rng.below(plan.shards);
-        let mut client = Client::new(index, role, channel, shard, capacity);
-        client.offers_deflate = rng.chance(500);
-        if matches!(role, Role::Subscriber) && rng.chance(400) {
-            let mut others: Vec<usize> = (0..plan.channels).filter(|&c| c != channel).collect();
-            rng.shuffle(&mut others);
-            others.truncate(rng.within(1..=3));
-            client.add_channels(others);
-        }
-        client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
-        if rng.chance(plan.client_quits) {
-            let at = rng.within(client.connects_at..=plan.steps);
-            let quit = match role {
-                Role::Rogue(_) => rng.pick(&[Quit::End, Quit::Reset, Quit::Vanish]),
-                _ => rng.pick(&[Quit::Close, Quit::End, Quit::Reset, Quit::Vanish]),
-            };
-            client.quits = Some((at, quit));
-        }
-        if rng.chance(plan.client_slow) {
-            client.pace = if rng.chance(500) {
-                Pace::Slow(rng.pick(&[10, 100, 1_000]))
-            } else {
-                let from = rng.below(plan.steps);
-                Pace::Stops(from, from + rng.within(1..=100))
-            };
-        }
-        clients.push(client);
-    }
-    clients
 }

@@ -24,12 +24,17 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
     }
     let version = Version::negotiate(frame.header("accept-version"))
         .map_err(|error| ErrorReply::versions(&error).with_receipt(receipt))?;
+    if !frame.body().is_empty() {
+        return Err(ErrorReply::body(frame.command).with_receipt(receipt));
+    }
     // STOMP 1.0 has no heart-beats.
     let wanted = frame
         .header("heart-beat")
         .filter(|_| version != Version::V1_0);
-    let client = HeartBeat::parse(wanted)
-        .map_err(|error| ErrorReply::new(error.to_string(), "").with_receipt(receipt))?;
+    let client = HeartBeat::parse(wanted).map_err(|error| {
+        let help = "Write two numbers of milliseconds and a comma between them, as in 10000,10000.";
+        ErrorReply::new(error.to_string(), help).with_receipt(receipt)
+    })?;
     let server = work.settings.heart_beat;
     let agreed = agree(client, server);
     let silence_ms = agreed.client_sends_every_ms.saturating_mul(5) / 2;

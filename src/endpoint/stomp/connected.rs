@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Work;
 use super::destination::{Destination, excerpt};
 use super::error::ErrorReply;
-use super::subscription::{Standing, Subscription, Unsettled};
+use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
 use crate::channel::{Refused, Verdict};
 use crate::encoding::Form;
@@ -23,12 +23,21 @@ const PREFETCH_COUNT_MAX: u32 = 65_536;
 
 /// See the module's documentation.
 pub struct Connected {
-    version: Version,
+    pub(super) version: Version,
     /// Who it says it is.
     user: Option<Box<str>>,
     silence_ms: u32,
-    subscriptions: Vec<Subscription>,
-    transactions: Transactions,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// What a client that only listens does not need.
+    busy: Option<Box<Busy>>,
+    /// DISCONNECT has come and has been done.
+    has_left: bool,
+}
+
+/// What is under way.
+#[derive(Default)]
+pub(super) struct Busy {
+    pub(super) transactions: Transactions,
     /// What the shard has yet to answer, in the order in which it was asked.
     waiting: VecDeque<Waiting>,
     /// DISCONNECT has come, and with it perhaps a receipt.
@@ -42,6 +51,12 @@ struct Waiting {
     receipt: Option<Rc<str>>,
 }
 
+impl Busy {
+    fn is_idle(&self) -> bool {
+        self.transactions.is_empty() && self.waiting.is_empty() && self.leaving.is_none()
+    }
+}
+
 impl Connected {
     pub fn new(version: Version, user: Option<&str>, silence_ms: u32) -> Self {
         Self {
@@ -49,9 +64,8 @@ impl Connected {
             user: user.map(Into::into),
             silence_ms,
             subscriptions: Vec::new(),
-            transactions: Transactions::default(),
-            waiting: VecDeque::new(),
-            leaving: None,
+            busy: None,
+            has_left: false,
         }
     }
 
@@ -64,10 +78,15 @@ impl Connected {
         self.silence_ms
     }
 
+    /// Whether the client has said good-bye and the connection is being closed.
+    pub fn has_left(&self) -> bool {
+        self.has_left
+    }
+
     /// A frame of the client's.
     pub fn handle(&mut self, frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<(), ErrorReply> {
         // Behind DISCONNECT nothing counts any more.
-        if self.leaving.is_some() {
+        if self.is_leaving() {
             return Ok(());
         }
         let receipt = frame.header("receipt");
@@ -85,7 +104,10 @@ impl Connected {
         if result.is_err() {
             self.subscriptions.retain(|one| one.number != number);
         }
-        self.answered(number, result, work)
+        self.answered(number, result, work)?;
+        // Most clients do nothing but subscribe.
+        self.busy.take_if(|busy| busy.is_idle());
+        Ok(())
     }
 
     /// A message has its place, or was refused.
@@ -96,6 +118,14 @@ impl Connected {
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         self.answered(number, result, work)
+    }
+
+    /// A queue knows what it was told.
+    pub fn done(&mut self, number: u32, work: &mut Work<'_, '_>) {
+        if let Some(receipt) = self.take_waiting(number).flatten() {
+            self.put_receipt_if_last(receipt, work);
+        }
+        self.leave_if_answered(work);
     }
 
     /// Something has come on a subscription that is no lane.
@@ -144,6 +174,13 @@ impl Connected {
         receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
+        // STOMP 1.0 does not say that others must have none.
+        if frame.command != Command::Send
+            && self.version != Version::V1_0
+            && !frame.body().is_empty()
+        {
+            return Err(ErrorReply::body(frame.command));
+        }
         match frame.command {
             Command::Connect | Command::Stomp => {
                 return Err(ErrorReply::new(
@@ -158,26 +195,27 @@ impl Connected {
                 return Ok(());
             }
             Command::Subscribe => return self.subscribe(frame, receipt, work),
+            Command::Unsubscribe => return self.unsubscribe(frame, receipt, work),
+            Command::Ack => return self.acknowledge(frame, Verdict::Accept, receipt, work),
+            Command::Nack => return self.acknowledge(frame, Verdict::Return, receipt, work),
             Command::Commit => return self.commit(frame, receipt, work),
             Command::Disconnect => {
-                self.leaving = Some(receipt.map(Into::into));
+                self.busy().leaving = Some(receipt.map(Into::into));
                 self.leave_if_answered(work);
                 return Ok(());
             }
             Command::Send => {
                 let action = Action::Send(outgoing(frame)?);
                 let name = required(frame, "transaction")?;
-                self.transactions.add(name, action, work.settings)?;
+                self.busy().transactions.add(name, action, work.settings)?;
             }
-            Command::Unsubscribe => self.unsubscribe(frame, work)?,
-            Command::Ack => self.acknowledge(frame, Verdict::Accept, work)?,
-            Command::Nack => self.acknowledge(frame, Verdict::Return, work)?,
             Command::Begin => {
                 let name = required(frame, "transaction")?;
-                self.transactions.begin(name, work.settings)?;
+                self.busy().transactions.begin(name, work.settings)?;
             }
             Command::Abort => {
-                self.transactions.end(required(frame, "transaction")?)?;
+                let name = required(frame, "transaction")?;
+                self.busy().transactions.end(name)?;
             }
         }
         if let Some(receipt) = receipt {
@@ -199,7 +237,7 @@ impl Connected {
             }
             Destination::Queue(queue) => work.context.enqueue_with(queue, kind, headers, payload),
         };
-        self.waiting.push_back(Waiting { number, receipt });
+        self.wait_for(number, receipt);
     }
 
     fn subscribe(
@@ -209,7 +247,7 @@ impl Connected {
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         let id = match self.version {
-            Version::V1_0 => frame.header("id"),
+            Version::V1_0 => id_if_any(frame),
             Version::V1_1 | Version::V1_2 => Some(required(frame, "id")?),
         };
         let text = required(frame, "destination")?;
@@ -220,43 +258,49 @@ impl Connected {
                 "Give every subscription of the connection an id of its own.",
             ));
         }
-        let mode = AckMode::parse(frame.header("ack"))
-            .map_err(|error| ErrorReply::new(error.to_string(), ""))?;
+        let mode = AckMode::parse(frame.header("ack")).map_err(|error| {
+            let help = "Write auto, client or client-individual, or leave the header out.";
+            ErrorReply::new(error.to_string(), help)
+        })?;
         let prefetch_count = prefetch_count(frame, work.settings.prefetch_count)?;
+        if self.subscriptions.len() >= work.settings.subscriptions_max {
+            return Err(ErrorReply::subscriptions(work.settings.subscriptions_max));
+        }
         let destination = Destination::to_subscribe(text, self.user.as_deref())?;
+        let form = work.forms.find(self.version, id.unwrap_or_default(), text);
         let context = &mut *work.context;
         let number = match (&destination, mode) {
             (Destination::Queue(queue), _) => context.consume(queue.clone(), prefetch_count),
             (Destination::Topic(channel), AckMode::Auto) => {
-                let form = Form::stomp(self.version, id.unwrap_or_default(), text);
-                context.subscribe_in(channel.clone(), form)
+                context.subscribe_in(channel.clone(), Form::Stomp(form.clone()))
             }
             (Destination::Topic(channel), _) => context.subscribe_handed(channel.clone()),
         };
+        // Most have one.
+        self.subscriptions.reserve_exact(1);
         self.subscriptions.push(Subscription::new(
-            id,
-            text,
+            form,
             number,
             &destination,
             mode,
             prefetch_count,
         ));
-        self.waiting.push_back(Waiting {
-            number,
-            receipt: receipt.map(Rc::from),
-        });
+        self.wait_for(number, receipt.map(Rc::from));
         Ok(())
     }
 
     fn unsubscribe(
         &mut self,
         frame: &Frame<'_>,
+        receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
-        let name = match (self.version, frame.header("id")) {
-            (_, Some(id)) => id,
-            (Version::V1_0, None) => required(frame, "destination")?,
-            (Version::V1_1 | Version::V1_2, None) => required(frame, "id")?,
+        let name = match self.version {
+            Version::V1_0 => match id_if_any(frame) {
+                Some(id) => id,
+                None => required(frame, "destination")?,
+            },
+            Version::V1_1 | Version::V1_2 => required(frame, "id")?,
         };
         let Some(at) = self.subscriptions.iter().position(|s| s.name() == name) else {
             return Err(ErrorReply::new(
@@ -265,107 +309,18 @@ impl Connected {
             ));
         };
         let subscription = self.subscriptions.remove(at);
-        work.context.end_subscription(subscription.number);
         // If its beginning has not been confirmed yet, nobody will any more.
         if let Some(receipt) = self.take_waiting(subscription.number).flatten() {
             self.put_receipt(&receipt, work);
         }
+        match receipt {
+            Some(receipt) => {
+                let number = work.context.end_subscription_confirmed(subscription.number);
+                self.wait_for(number, Some(receipt.into()));
+            }
+            None => work.context.end_subscription(subscription.number),
+        }
         Ok(())
-    }
-
-    fn acknowledge(
-        &mut self,
-        frame: &Frame<'_>,
-        verdict: Verdict,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), ErrorReply> {
-        let unsettled = self.find_acknowledged(frame)?;
-        match frame.header("transaction") {
-            Some(name) => {
-                let action = Action::Settle(unsettled, verdict);
-                self.transactions.add(name, action, work.settings)
-            }
-            None => {
-                self.settle(unsettled, verdict, work);
-                Ok(())
-            }
-        }
-    }
-
-    /// Which message an ACK or NACK names: by its `ack` header in 1.2, before that by its id and its
-    /// subscription, which 1.0 may leave out.
-    fn find_acknowledged(&self, frame: &Frame<'_>) -> Result<Unsettled, ErrorReply> {
-        let (text, number, subscription) = match self.version {
-            Version::V1_2 => {
-                let id = required(frame, "id")?;
-                let (number, position) = id.split_once('-').unwrap_or(("", id));
-                (position, Some(number.parse::<u32>().ok()), None)
-            }
-            Version::V1_1 => {
-                let subscription = required(frame, "subscription")?;
-                (required(frame, "message-id")?, None, Some(subscription))
-            }
-            Version::V1_0 => {
-                let subscription = frame.header("subscription");
-                (required(frame, "message-id")?, None, subscription)
-            }
-        };
-        let unknown = || {
-            ErrorReply::new(
-                format!(
-                    "{} of a message that awaits none: \"{}\"",
-                    frame.command,
-                    excerpt(text)
-                ),
-                match self.version {
-                    Version::V1_2 => "Write as id what the MESSAGE has as ack.",
-                    _ => "Write message-id and subscription as the MESSAGE has them.",
-                },
-            )
-        };
-        let position = Position::of_id(text).ok_or_else(unknown)?;
-        let candidates = self.subscriptions.iter().filter(|one| {
-            number.is_none_or(|number| number == Some(one.number))
-                && subscription.is_none_or(|name| one.name() == name)
-        });
-        let mut settled = None;
-        for one in candidates {
-            let found = Unsettled {
-                number: one.number,
-                position,
-            };
-            match one.standing(position) {
-                Standing::Unsettled => return Ok(found),
-                Standing::Settled => settled = Some(found),
-                Standing::Unknown => {}
-            }
-        }
-        settled.ok_or_else(unknown)
-    }
-
-    fn settle(&mut self, unsettled: Unsettled, verdict: Verdict, work: &mut Work<'_, '_>) {
-        let Unsettled { number, position } = unsettled;
-        let version = self.version;
-        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.number == number) else {
-            return;
-        };
-        let Some(window) = &mut subscription.window else {
-            return;
-        };
-        let offsets = window.settle(position);
-        if subscription.of_queue {
-            if !offsets.is_empty() {
-                work.context.settle(number, offsets, verdict);
-            }
-            return;
-        }
-        // A topic gives nobody a message twice: a NACK only makes room.
-        while let Some(publication) = subscription.window.as_mut().and_then(|w| w.next_waiting()) {
-            if let Some(window) = &mut subscription.window {
-                window.note_sent(publication.position);
-            }
-            put_message(version, subscription, &publication, false, work);
-        }
     }
 
     fn commit(
@@ -374,12 +329,15 @@ impl Connected {
         receipt: Option<&str>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
-        let actions = self.transactions.end(required(frame, "transaction")?)?;
+        let name = required(frame, "transaction")?;
+        let actions = self.busy().transactions.end(name)?;
         let receipt: Option<Rc<str>> = receipt.map(Rc::from);
         for action in actions {
             match action {
                 Action::Send(outgoing) => self.send(outgoing, receipt.clone(), work),
-                Action::Settle(unsettled, verdict) => self.settle(unsettled, verdict, work),
+                Action::Settle(unsettled, verdict) => {
+                    self.settle(unsettled, verdict, receipt.clone(), work);
+                }
             }
         }
         if let Some(receipt) = receipt {
@@ -406,18 +364,31 @@ impl Connected {
         Ok(())
     }
 
+    pub(super) fn wait_for(&mut self, number: u32, receipt: Option<Rc<str>>) {
+        let waiting = Waiting { number, receipt };
+        self.busy().waiting.push_back(waiting);
+    }
+
+    pub(super) fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    fn is_leaving(&self) -> bool {
+        let leaving = self
+            .busy
+            .as_ref()
+            .is_some_and(|busy| busy.leaving.is_some());
+        self.has_left || leaving
+    }
+
     fn take_waiting(&mut self, number: u32) -> Option<Option<Rc<str>>> {
-        let at = self.waiting.iter().position(|one| one.number == number)?;
-        let waiting = self.waiting.remove(at)?;
-        if self.waiting.is_empty() {
-            // Most of the time nothing waits.
-            self.waiting = VecDeque::new();
-        }
-        Some(waiting.receipt)
+        let waiting = &mut self.busy.as_mut()?.waiting;
+        let at = waiting.iter().position(|one| one.number == number)?;
+        Some(waiting.remove(at)?.receipt)
     }
 
     /// Sends a receipt if nothing else waits for it any more.
-    fn put_receipt_if_last(&mut self, receipt: Rc<str>, work: &mut Work<'_, '_>) {
+    pub(super) fn put_receipt_if_last(&mut self, receipt: Rc<str>, work: &mut Work<'_, '_>) {
         if Rc::strong_count(&receipt) == 1 {
             self.put_receipt(&receipt, work);
         }
@@ -425,10 +396,13 @@ impl Connected {
 
     /// Closes the connection if DISCONNECT has come and all before it is done.
     fn leave_if_answered(&mut self, work: &mut Work<'_, '_>) {
-        if !self.waiting.is_empty() {
+        let Some(busy) = &mut self.busy else {
             return;
-        }
-        if let Some(receipt) = self.leaving.take() {
+        };
+        if busy.waiting.is_empty()
+            && let Some(receipt) = busy.leaving.take()
+        {
+            self.has_left = true;
             if let Some(receipt) = receipt {
                 self.put_receipt(&receipt, work);
             }
@@ -449,7 +423,7 @@ fn outgoing(frame: &Frame<'_>) -> Result<Outgoing, ErrorReply> {
 }
 
 /// Sends a MESSAGE to this connection alone.
-fn put_message(
+pub(super) fn put_message(
     version: Version,
     subscription: &Subscription,
     publication: &Publication,
@@ -465,9 +439,9 @@ fn put_message(
     }
     let head = MessageHead {
         version,
-        subscription: subscription.id.as_deref().unwrap_or_default(),
+        subscription: subscription.form.subscription(),
         message_id,
-        destination: &subscription.destination,
+        destination: subscription.form.destination(),
         ack: (!ack.is_empty()).then_some(&*ack),
         redelivered,
         headers: &publication.headers,
@@ -478,10 +452,16 @@ fn put_message(
     work.context.send_kind(publication.kind, work.scratch);
 }
 
-fn required<'f>(frame: &'f Frame<'_>, header: &str) -> Result<&'f str, ErrorReply> {
+pub(super) fn required<'f>(frame: &'f Frame<'_>, header: &str) -> Result<&'f str, ErrorReply> {
     frame
         .header(header)
         .ok_or_else(|| ErrorReply::missing(frame.command, header))
+}
+
+/// The id of a subscription in 1.0, which needs none. An empty one is none: its MESSAGE frames are the
+/// same.
+fn id_if_any<'f>(frame: &'f Frame<'_>) -> Option<&'f str> {
+    frame.header("id").filter(|id| !id.is_empty())
 }
 
 /// The window that a subscription asks for.
@@ -495,5 +475,16 @@ fn prefetch_count(frame: &Frame<'_>, default: u32) -> Result<u32, ErrorReply> {
             format!("prefetch-count \"{}\" is no window", excerpt(text)),
             format!("Write a number from 1 to {PREFETCH_COUNT_MAX}."),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_subscriber_has_stays_small() {
+        assert!(size_of::<Connected>() <= 64);
+        assert!(size_of::<Subscription>() <= 24);
     }
 }

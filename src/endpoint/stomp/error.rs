@@ -67,11 +67,30 @@ impl ErrorReply {
         )
     }
 
+    /// A body where there may be none (STOMP 1.2, "Body").
+    pub fn body(command: impl Display) -> Self {
+        Self::new(
+            format!("{command} has a body"),
+            "Only SEND may have one: end the frame with NUL behind the empty line.",
+        )
+    }
+
     /// A limit of the server's, not the client's fault.
     pub fn refused(refused: &Refused) -> Self {
         Self {
             code: CloseCode::TRY_AGAIN_LATER,
             ..Self::new(refused.to_string(), "Connect again later.")
+        }
+    }
+
+    /// A SUBSCRIBE too many.
+    pub fn subscriptions(max: usize) -> Self {
+        Self {
+            code: CloseCode::POLICY,
+            ..Self::new(
+                format!("over {max} subscriptions at one time (limits.subscriptions_max)"),
+                "Unsubscribe from something first.",
+            )
         }
     }
 
@@ -106,9 +125,15 @@ impl ErrorReply {
 
     /// The server ends the connection.
     pub fn ended(code: CloseCode, reason: &str) -> Self {
+        let help = match code {
+            CloseCode::GOING_AWAY => "Connect again after a random pause.",
+            CloseCode::TOO_BIG | CloseCode::POLICY => "Connect again and send less.",
+            CloseCode::TRY_AGAIN_LATER => "Connect again, and read sooner what is sent.",
+            _ => "The connection is closed.",
+        };
         Self {
             code,
-            ..Self::new(reason, "")
+            ..Self::new(reason, help)
         }
     }
 

@@ -1,17 +1,19 @@
 //! The STOMP endpoints, `/stomp` and `/ws`: STOMP 1.0, 1.1 and 1.2 over WebSocket.
 //!
-//! A client's bytes become frames in [`Reader`]; [`connect`](self) agrees on a version and on
-//! heart-beats, [`Connected`] does what the frames of a connected client ask for. Subscriptions that
+//! A client's bytes become frames in [`Reader`]; `connect` agrees on a version and on heart-beats,
+//! `Connected` does what the frames of a connected client ask for. Subscriptions that
 //! acknowledge nothing are lanes, and cost what those of the raw protocol cost: their MESSAGE frames are
 //! the same for all with the same subscription id. The others are handed each publication and are kept to
 //! a window of unacknowledged messages.
 //!
 //! What a client does wrong is answered with an ERROR frame that says what and where, then close 1002.
 
+mod acknowledge;
 mod connect;
 mod connected;
 mod destination;
 mod error;
+mod forms;
 mod settings;
 mod subscription;
 mod transaction;
@@ -24,11 +26,12 @@ use super::{Context, Endpoint, Message, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
 use crate::publication::{Position, Publication};
-use crate::stomp::{Item, Reader, Version};
+use crate::stomp::{self, Item, Reader, Version};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{Preference, Refusal};
 use connected::Connected;
 use error::ErrorReply;
+use forms::Forms;
 use settings::Settings;
 
 /// The routes of STOMP: `/stomp`, and `/ws` as clients of other servers know it.
@@ -36,7 +39,9 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let settings = Arc::new(Settings::new(config));
     ["/stomp", "/ws"].into_iter().map(move |path| {
         let settings = settings.clone();
+        let message_bytes_max = settings.message_bytes_max();
         Route::new(path, move || Stomp::new(settings.clone()))
+            .message_bytes_max(message_bytes_max)
             .subprotocols(Version::SUBPROTOCOLS)
             .preference(Preference::Server)
     })
@@ -47,6 +52,7 @@ struct Stomp {
     settings: Arc<Settings>,
     /// Frames are put together here.
     scratch: BytesMut,
+    forms: Forms,
 }
 
 /// A connection's state.
@@ -76,6 +82,7 @@ impl Client {
 struct Work<'a, 'c> {
     settings: &'a Settings,
     scratch: &'a mut BytesMut,
+    forms: &'a mut Forms,
     context: &'a mut Context<'c>,
 }
 
@@ -84,6 +91,7 @@ impl Stomp {
         Self {
             settings,
             scratch: BytesMut::new(),
+            forms: Forms::default(),
         }
     }
 
@@ -113,6 +121,7 @@ impl Stomp {
         let mut around = Work {
             settings: &self.settings,
             scratch: &mut self.scratch,
+            forms: &mut self.forms,
             context,
         };
         let done = work(connected, &mut around);
@@ -139,12 +148,19 @@ impl Endpoint for Stomp {
             let version = client.version();
             let Client { reader, stage } = client;
             let done = match reader.read(input, &self.settings.limits, version) {
-                Err(error) => Err(ErrorReply::frame(error)),
+                Err(mut error) => {
+                    // The head's other lines say more, as far as they are there.
+                    error.receipt = error
+                        .receipt
+                        .or_else(|| stomp::find_receipt(input, version));
+                    Err(ErrorReply::frame(error))
+                }
                 Ok((consumed, item)) => {
                     input = &input[consumed..];
                     let mut work = Work {
                         settings: &self.settings,
                         scratch: &mut self.scratch,
+                        forms: &mut self.forms,
                         context,
                     };
                     match (item, &mut *stage) {
@@ -155,7 +171,11 @@ impl Endpoint for Stomp {
                             })
                         }
                         (Some(Item::Frame(frame)), Stage::Connected(connected)) => {
-                            connected.handle(&frame, &mut work)
+                            let done = connected.handle(&frame, &mut work);
+                            if connected.has_left() {
+                                *stage = Stage::Over;
+                            }
+                            done
                         }
                     }
                 }
@@ -187,6 +207,13 @@ impl Endpoint for Stomp {
     ) {
         self.with_connected(client, context, |connected, work| {
             connected.published(ticket, result, work)
+        });
+    }
+
+    fn done(&mut self, client: &mut Client, ticket: u32, context: &mut Context<'_>) {
+        self.with_connected(client, context, |connected, work| {
+            connected.done(ticket, work);
+            Ok(())
         });
     }
 

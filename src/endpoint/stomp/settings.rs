@@ -15,6 +15,8 @@ pub struct Settings {
     pub prefetch_count: u32,
     /// Bytes that may wait for the acknowledgements of one subscription.
     pub waiting_bytes_max: usize,
+    /// Subscriptions at one time.
+    pub subscriptions_max: usize,
     /// Transactions at one time.
     pub transactions_max: usize,
     /// Frames of one transaction.
@@ -38,9 +40,15 @@ impl Settings {
             connect_ms: config.stomp.connect_ms,
             prefetch_count: config.stomp.prefetch_count,
             waiting_bytes_max: config.slow_consumer.backlog_bytes_max,
+            subscriptions_max: config.limits.subscriptions_max,
             transactions_max: config.stomp.transactions_max,
             transaction_frames_max: config.stomp.transaction_frames_max,
             transaction_bytes_max: config.stomp.transaction_bytes_max,
         }
+    }
+
+    /// The longest WebSocket message: the longest frame with the NUL that ends it.
+    pub fn message_bytes_max(&self) -> usize {
+        self.limits.head_bytes_max + self.limits.body_bytes_max + 1
     }
 }

@@ -1,20 +1,20 @@
 //! A subscription and, where it acknowledges, its window.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::destination::Destination;
+use crate::encoding::StompForm;
 use crate::publication::{Position, Publication};
-use crate::stomp::AckMode;
+use crate::stomp::{AckMode, Version};
 
 /// What a publication that waits is counted with beside its bytes.
 const PUBLICATION_BYTES: usize = size_of::<Publication>();
 
 /// One SUBSCRIBE.
 pub struct Subscription {
-    /// The client's name for it; none only in 1.0.
-    pub id: Option<Box<str>>,
-    /// The destination as the client wrote it.
-    pub destination: Box<str>,
+    /// Version, id and destination, shared with all who have the same.
+    pub form: Arc<StompForm>,
     /// What the shard calls it.
     pub number: u32,
     /// Whether it consumes a queue.
@@ -60,8 +60,7 @@ pub struct Window {
 
 impl Subscription {
     pub fn new(
-        id: Option<&str>,
-        text: &str,
+        form: Arc<StompForm>,
         number: u32,
         destination: &Destination,
         mode: AckMode,
@@ -78,8 +77,7 @@ impl Subscription {
             })
         });
         Self {
-            id: id.map(Into::into),
-            destination: text.into(),
+            form,
             number,
             of_queue: matches!(destination, Destination::Queue(_)),
             window,
@@ -88,7 +86,11 @@ impl Subscription {
 
     /// How the client knows it.
     pub fn name(&self) -> &str {
-        self.id.as_deref().unwrap_or(&self.destination)
+        match self.form.subscription() {
+            // Only 1.0 lets clients do without an id.
+            "" if self.form.version() == Version::V1_0 => self.form.destination(),
+            id => id,
+        }
     }
 
     /// Where a message stands here.

@@ -43,6 +43,11 @@ pub struct Transactions {
 }
 
 impl Transactions {
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// BEGIN.
     pub fn begin(&mut self, name: &str, settings: &Settings) -> Result<(), ErrorReply> {
         if self.open.iter().any(|(open, _)| **open == *name) {

@@ -352,7 +352,7 @@ fn live(config: Config, steps: Vec<Step>, drains: bool) -> Result<(), TestCaseEr
                     *left = Some(published[channel]);
                     let name = ChannelName::parse(CHANNELS[channel]).expect("a short name");
                     let which = Which::Channel(name);
-                    world.shard.unsubscribe(0, clients[who].id, &which);
+                    world.shard.unsubscribe(0, clients[who].id, &which, None);
                 }
             }
             Step::Close(who) if !clients.is_empty() => {

@@ -42,17 +42,20 @@ fn feed(
 }
 
 fn owned(item: &Item<'_>) -> Said {
-    match item {
-        Item::HeartBeat => Said::HeartBeat,
-        Item::Frame(frame) => Said::Frame(naive::Frame {
-            command: frame.command.to_string(),
-            headers: frame
-                .headers()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-            body: frame.body().to_vec(),
-        }),
+    let Item::Frame(frame) = item else {
+        return Said::HeartBeat;
+    };
+    let headers: Vec<_> = frame.headers().collect();
+    for (name, _) in &headers {
+        let first = headers.iter().find(|(other, _)| other == name).unwrap();
+        assert_eq!(frame.header(name), Some(first.1));
     }
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Said::Frame(naive::Frame {
+        command: frame.command.to_string(),
+        headers: headers.into_iter().map(owned).collect(),
+        body: frame.body().to_vec(),
+    })
 }
 
 /// No more is held than the limits allow.
@@ -254,6 +257,24 @@ fn what_lies_in_one_piece_is_lent() {
         let value = frame.header("x").unwrap().as_ptr();
         assert_eq!(value, input[7..].as_ptr());
         assert!(matches!(frame.into_body(), Cow::Borrowed(b"body")));
+    }
+}
+
+#[test]
+fn a_name_ends_at_the_first_colon_even_where_it_is_looked_up() {
+    for (input, version) in [
+        ("SEND\na:b:c\n\n\0", Some(Version::V1_2)),
+        ("CONNECT\na:b:c\n\n\0", None),
+    ] {
+        let mut reader = Reader::new();
+        let (_, item) = reader.read(input.as_bytes(), &LIMITS, version).unwrap();
+        let Some(Item::Frame(frame)) = item else {
+            panic!("{item:?}");
+        };
+        assert_eq!(frame.header("a"), Some("b:c"));
+        for name in ["a:b", "", "b", ":", "a:b:c", "\n"] {
+            assert_eq!(frame.header(name), None, "{name:?}");
+        }
     }
 }
 

@@ -180,3 +180,33 @@ fn an_error_quotes_a_little_of_a_long_line() {
     let quoted = format!("\"{}…\"", "é".repeat(20));
     assert!(found.contains(&quoted), "{found}");
 }
+
+#[test]
+fn the_receipt_behind_a_fault_is_found_in_what_has_come_of_the_head() {
+    let find = |input: &str, version: Version| {
+        let found = crate::stomp::find_receipt(input.as_bytes(), Some(version));
+        found.map(String::from)
+    };
+    for (input, version, expected) in [
+        ("SEND\nx\nreceipt:1\n\n\0", Version::V1_2, Some("1")),
+        (
+            "SEND\nx\r\nreceipt:a\\c1\r\n\r\n\0",
+            Version::V1_2,
+            Some("a:1"),
+        ),
+        (
+            "HELLO\nx\n receipt : a\\c1 \n",
+            Version::V1_0,
+            Some("a\\c1"),
+        ),
+        ("SEND\nx\nreceipt:1", Version::V1_1, Some("1")),
+        ("SEND\nreceipt:1\nreceipt:2\n\n", Version::V1_2, Some("1")),
+        ("SEND\nreceipt:\\t\n\n\0", Version::V1_2, None),
+        ("SEND\nx\n\nreceipt:1\n\0", Version::V1_2, None),
+        ("SEND\nx\n\0SEND\nreceipt:1\n\n\0", Version::V1_2, None),
+        ("receipt:1", Version::V1_2, None),
+        ("", Version::V1_2, None),
+    ] {
+        assert_eq!(find(input, version).as_deref(), expected, "{input:?}");
+    }
+}

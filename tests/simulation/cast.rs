@@ -1,0 +1,74 @@
+//! Who is in a world: a raw subscriber to each channel that sees everything, and others of all kinds.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::client::{Client, MISCHIEF, Pace, Quit, Role};
+use super::plan::Plan;
+use super::rng::Rng;
+use super::stomper::Stomper;
+
+pub fn draw(plan: &Plan, clock: &Rc<Cell<u64>>, rng: &mut Rng) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..plan.channels)
+        .map(|channel| {
+            let shard = rng.below(plan.shards);
+            let mut client = Client::new(channel, Role::Subscriber, channel, shard, 1 << 24);
+            client.reference = true;
+            client
+        })
+        .collect();
+    for index in plan.channels..plan.channels + plan.clients {
+        let role = if rng.chance(plan.client_misbehaves) {
+            Role::Rogue(rng.pick(&MISCHIEF))
+        } else if rng.chance(450) {
+            Role::Stomp
+        } else if rng.chance(300) {
+            Role::Publisher(rng.within(1..=60) as u32)
+        } else {
+            Role::Subscriber
+        };
+        // Mostly large enough for the handshake's answer, as a real socket's always is.
+        let capacity = rng.pick(&[150, 600, 4_000, 100_000]);
+        let channel = rng.below(plan.channels);
+        let shard = rng.below(plan.shards);
+        let mut client = Client::new(index, role, channel, shard, capacity);
+        client.offers_deflate = rng.chance(500);
+        if role == Role::Stomp {
+            let stomper = Stomper::draw(index, channel, plan, clock, rng);
+            client.stomper = Some(Box::new(stomper));
+        }
+        if matches!(role, Role::Subscriber) && rng.chance(400) {
+            let mut others: Vec<usize> = (0..plan.channels).filter(|&c| c != channel).collect();
+            rng.shuffle(&mut others);
+            others.truncate(rng.within(1..=3));
+            client.add_channels(others);
+        }
+        client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
+        if rng.chance(plan.client_quits) {
+            let at = rng.within(client.connects_at..=plan.steps);
+            let quit = match role {
+                Role::Rogue(_) => rng.pick(&[Quit::End, Quit::Reset, Quit::Vanish]),
+                Role::Stomp => rng.pick(&[
+                    Quit::Disconnect,
+                    Quit::Disconnect,
+                    Quit::Close,
+                    Quit::End,
+                    Quit::Reset,
+                    Quit::Vanish,
+                ]),
+                _ => rng.pick(&[Quit::Close, Quit::End, Quit::Reset, Quit::Vanish]),
+            };
+            client.quits = Some((at, quit));
+        }
+        if rng.chance(plan.client_slow) {
+            client.pace = if rng.chance(500) {
+                Pace::Slow(rng.pick(&[10, 100, 1_000]))
+            } else {
+                let from = rng.below(plan.steps);
+                Pace::Stops(from, from + rng.within(1..=100))
+            };
+        }
+        clients.push(client);
+    }
+    clients
+}

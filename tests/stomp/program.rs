@@ -1,0 +1,179 @@
+//! The programs that drive the clients. They do as they are told over their standard input and tell what they see on their
+//! standard output, one JSON object a line.
+//!
+//! | command (`do`, with `id`) | fields |
+//! | --- | --- |
+//! | `connect` | the fields of [`Options`](super::client::Options) with the `url` |
+//! | `reconnect` | connects again with the same, where the library does not by itself |
+//! | `send` | `destination`, `headers`, `text` or `binary` in hex |
+//! | `subscribe`, `unsubscribe` | `subscription`, `headers`; `destination` |
+//! | `ack`, `nack` | the `message`'s number on its connection, `headers` |
+//! | `begin`, `commit`, `abort` | `transaction`, `receipt` if wanted |
+//! | `disconnect` | `receipt` if wanted |
+//! | `mute` | heart-beats that the library sends are lost from now on |
+//! | `cut` | the connection ends without a goodbye; Chromium says one |
+//! | `leave` | all connections whose ids begin like this one end, and nothing is told of them; for Chromium alone |
+//!
+//! What is told are [`Event`]s. The id of a connection begins with the number of its client and a stroke.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::client::Kind;
+use super::event::{Event, parse};
+
+/// A running program. Dropping it ends it.
+pub struct Program {
+    kind: Kind,
+    child: Mutex<Child>,
+    commands: Mutex<ChildStdin>,
+    clients: Arc<Mutex<Clients>>,
+}
+
+/// Whom a program serves.
+#[derive(Default)]
+struct Clients {
+    made: usize,
+    listening: HashMap<usize, Sender<(String, Event)>>,
+}
+
+impl Program {
+    /// One of its own for each client, but a single browser for all: to start one, even to open a page, costs more than
+    /// most tests. It ends with this process, which holds its standard input.
+    pub fn of(kind: Kind) -> Arc<Self> {
+        static BROWSER: OnceLock<Arc<Program>> = OnceLock::new();
+        match kind {
+            Kind::Chromium => Arc::clone(BROWSER.get_or_init(|| Self::start(kind))),
+            Kind::StompJs | Kind::Webstomp | Kind::StompPy => Self::start(kind),
+        }
+    }
+
+    fn start(kind: Kind) -> Arc<Self> {
+        let mut child = command(kind)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start the {kind:?} client: {error}"));
+        let output = child.stdout.take().unwrap();
+        let program = Arc::new(Self {
+            kind,
+            commands: Mutex::new(child.stdin.take().unwrap()),
+            child: Mutex::new(child),
+            clients: Arc::default(),
+        });
+        let clients = Arc::clone(&program.clients);
+        thread::spawn(move || {
+            read(output, |number, id, event| {
+                if let Some(client) = clients.lock().unwrap().listening.get(&number) {
+                    // A client that has gone does not listen.
+                    let _ = client.send((id, event));
+                }
+            });
+            // Who waits for more hears that it has ended.
+            clients.lock().unwrap().listening.clear();
+        });
+        program
+    }
+
+    /// A new client, and what it is told, with the connections' ids.
+    pub fn add_client(&self) -> (usize, Receiver<(String, Event)>) {
+        let (sender, receiver) = mpsc::channel();
+        let mut clients = self.clients.lock().unwrap();
+        clients.made += 1;
+        let number = clients.made;
+        clients.listening.insert(number, sender);
+        (number, receiver)
+    }
+
+    /// Ends a client's connections.
+    pub fn remove_client(&self, number: usize) {
+        self.clients.lock().unwrap().listening.remove(&number);
+        if self.kind == Kind::Chromium {
+            self.tell(number, "leave", "", json!({}));
+        }
+    }
+
+    /// Tells the program to do something with a client's connection.
+    pub fn tell(&self, number: usize, what: &str, id: &str, mut command: Value) {
+        command["do"] = what.into();
+        command["id"] = format!("{number}/{id}").into();
+        // If it has ended, who waits for something next hears of that.
+        let _ = writeln!(self.commands.lock().unwrap(), "{command}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap();
+        // It fails when the program has ended already, which is as good.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Hands on what a program tells, until it ends: the client's number, the connection's id, the event.
+fn read(output: ChildStdout, hear: impl Fn(usize, String, Event)) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let (id, event) =
+            parse(&line).unwrap_or_else(|error| panic!("a client told {line:?}: {error}"));
+        let (number, id) = id.split_once('/').unwrap();
+        hear(number.parse().unwrap(), id.to_owned(), event);
+    }
+}
+
+/// The command that starts a program, or the end of the test with a word on how to install it: a test is never skipped.
+fn command(kind: Kind) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scripts = root.join("tests/stomp");
+    let script = |name| {
+        let mut command = Command::new("node");
+        command.arg(scripts.join(name));
+        command
+    };
+    match kind {
+        Kind::StompJs => {
+            let mut command = script("node.mjs");
+            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
+            command.arg("stompjs").arg(folder);
+            command
+        }
+        Kind::Webstomp => {
+            let mut command = script("node.mjs");
+            let folder = installed(root, "node", "node_modules/webstomp-client");
+            command.arg("webstomp").arg(folder);
+            command
+        }
+        Kind::Chromium => {
+            let mut command = script("chromium.mjs");
+            let folder = installed(root, "node", "node_modules/@stomp/stompjs");
+            let playwright = installed(root, "browser", "node_modules/playwright-core");
+            command.args([folder, playwright]);
+            command
+        }
+        Kind::StompPy => {
+            let folder = installed(root, "python", "bin/python");
+            let mut command = Command::new(folder.join("bin/python"));
+            command.arg("-u").arg(scripts.join("stomp_py.py"));
+            command
+        }
+    }
+}
+
+/// The folder below target/tools of a tool that has such a file.
+fn installed(root: &Path, folder: &str, file: &str) -> PathBuf {
+    let folder = root.join("target/tools").join(folder);
+    let path = folder.join(file);
+    assert!(
+        path.exists(),
+        "{} is not there: tests/run installs the clients that the tests drive (tests/install-tools does just that)",
+        path.display()
+    );
+    folder
+}
