@@ -17,6 +17,8 @@ use super::http::Posts;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that may wait for the server before no more is published in a window.
 const UNSENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What is heard of each connection.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// How to publish.
 #[derive(Debug, Clone)]
@@ -64,10 +66,14 @@ pub(super) struct Publisher {
     settings: Publishing,
     lines: Vec<Line>,
     scratch: Vec<u8>,
+    /// Where connections are registered, and the token of the first.
+    registry: Option<(Registry, Token)>,
 }
 
 struct Line {
     stream: TcpStream,
+    /// Whether nothing more can be sent on it; over HTTP, another connection takes its place.
+    ended: bool,
     unsent: Vec<u8>,
     sent: usize,
     reader: FrameReader,
@@ -95,15 +101,16 @@ impl Publisher {
             settings,
             lines,
             scratch: Vec::new(),
+            registry: None,
         })
     }
 
     /// Registers the connections with tokens from `first` on.
     pub fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
         for (line, token) in self.lines.iter_mut().zip(first..) {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut line.stream, Token(token), interest)?;
+            registry.register(&mut line.stream, Token(token), INTEREST)?;
         }
+        self.registry = Some((registry.try_clone()?, Token(first)));
         Ok(())
     }
 
@@ -166,10 +173,13 @@ impl Publisher {
     /// Sends what waits, as far as the sockets take it.
     ///
     /// # Errors
-    /// When a connection has ended.
+    /// When a connection has ended, and over HTTP when another one is refused.
     pub fn flush(&mut self) -> Result<(), String> {
         if let Way::Http(posts) = &mut self.settings.way {
             posts.release(&mut self.lines[0].unsent);
+            if self.lines[0].ended && !self.lines[0].unsent.is_empty() {
+                self.connect_anew()?;
+            }
         }
         for line in &mut self.lines {
             line.flush().map_err(|error| lost(&error.to_string()))?;
@@ -180,7 +190,7 @@ impl Publisher {
     /// Takes what the server has to say to connection `index`.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// When the connection has ended, unless over HTTP with every answer given.
     pub fn read(
         &mut self,
         index: usize,
@@ -190,21 +200,52 @@ impl Publisher {
         let Some(line) = self.lines.get_mut(index) else {
             return Ok(());
         };
-        loop {
+        while !line.ended {
             let count = match line.stream.read(buffer) {
-                Ok(0) => return Err(lost("the server closed it")),
+                Ok(0) => {
+                    let Way::Http(posts) = &mut self.settings.way else {
+                        return Err(lost("the server closed it"));
+                    };
+                    posts.end().map_err(|error| lost(&error))?;
+                    line.end();
+                    // Only the next publication needs another: one that waits could be closed for its silence, again and again.
+                    break;
+                }
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(lost(&error.to_string())),
             };
             match &mut self.settings.way {
-                Way::Http(posts) => posts.read(&buffer[..count]).map_err(|error| lost(&error))?,
+                Way::Http(posts) => {
+                    if posts.read(&buffer[..count]).map_err(|error| lost(&error))? {
+                        line.end();
+                        // At once, so that the next publication does not wait for it.
+                        self.connect_anew()?;
+                        break;
+                    }
+                }
                 Way::WebSocket { .. } => line.take(&buffer[..count], None)?,
                 Way::Protocol { .. } => line.take(&buffer[..count], Some(dialect))?,
             }
         }
         self.flush()
+    }
+
+    /// Begins to connect in place of the ended connection over HTTP; what is unsent goes out once it is open.
+    fn connect_anew(&mut self) -> Result<(), String> {
+        let anew = || {
+            let stream = connect(self.settings.server, 0, None)?;
+            let mut stream = TcpStream::from_std(stream);
+            if let Some((registry, token)) = &self.registry {
+                registry.register(&mut stream, *token, INTEREST)?;
+            }
+            Ok(stream)
+        };
+        let line = &mut self.lines[0];
+        line.stream = anew().map_err(|error: io::Error| lost(&error.to_string()))?;
+        line.ended = false;
+        Ok(())
     }
 }
 
@@ -218,6 +259,7 @@ impl Line {
         let stream = connect(settings.server, 0, None).map_err(|error| error.to_string())?;
         let mut line = Self {
             stream: TcpStream::from_std(stream),
+            ended: false,
             unsent: Vec::new(),
             sent: 0,
             reader: FrameReader::default(),
@@ -331,6 +373,13 @@ impl Line {
         });
         valid.map_err(|violation| lost(&violation.to_string()))?;
         failed.map_or(Ok(open), |words| Err(lost(&words)))
+    }
+
+    /// Nothing more can be sent, and what was to be is given back by its requests.
+    fn end(&mut self) {
+        self.ended = true;
+        self.unsent.clear();
+        self.sent = 0;
     }
 
     fn flush(&mut self) -> io::Result<()> {
