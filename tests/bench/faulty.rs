@@ -187,7 +187,8 @@ fn take_posts(mut stream: TcpStream, first: String, ending: Ending, state: &Mute
         }
         if ending == Ending::Silent {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-            drop(stream);
+            // Until the publisher has noticed, or its next request could meet the end on its way.
+            linger(stream);
             publish(&payload, state);
             return;
         }

@@ -31,7 +31,7 @@ pub enum Way {
         around: Vec<Around>,
     },
     /// One POST a message.
-    Http(Posts),
+    Http(Box<Posts>),
     /// The protocol's own command; this is the path of its connection.
     Protocol {
         /// Of the WebSocket.
@@ -71,9 +71,8 @@ pub(super) struct Publisher {
 }
 
 struct Line {
-    stream: TcpStream,
-    /// Whether nothing more can be sent on it; over HTTP, another connection takes its place.
-    ended: bool,
+    /// `None` once it has ended; over HTTP, another connection takes its place.
+    stream: Option<TcpStream>,
     unsent: Vec<u8>,
     sent: usize,
     reader: FrameReader,
@@ -108,7 +107,9 @@ impl Publisher {
     /// Registers the connections with tokens from `first` on.
     pub fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
         for (line, token) in self.lines.iter_mut().zip(first..) {
-            registry.register(&mut line.stream, Token(token), INTEREST)?;
+            if let Some(stream) = &mut line.stream {
+                registry.register(stream, Token(token), INTEREST)?;
+            }
         }
         self.registry = Some((registry.try_clone()?, Token(first)));
         Ok(())
@@ -177,7 +178,7 @@ impl Publisher {
     pub fn flush(&mut self) -> Result<(), String> {
         if let Way::Http(posts) = &mut self.settings.way {
             posts.release(&mut self.lines[0].unsent);
-            if self.lines[0].ended && !self.lines[0].unsent.is_empty() {
+            if self.lines[0].stream.is_none() && !self.lines[0].unsent.is_empty() {
                 self.connect_anew()?;
             }
         }
@@ -200,8 +201,8 @@ impl Publisher {
         let Some(line) = self.lines.get_mut(index) else {
             return Ok(());
         };
-        while !line.ended {
-            let count = match line.stream.read(buffer) {
+        while let Some(stream) = &mut line.stream {
+            let count = match stream.read(buffer) {
                 Ok(0) => {
                     let Way::Http(posts) = &mut self.settings.way else {
                         return Err(lost("the server closed it"));
@@ -242,9 +243,8 @@ impl Publisher {
             }
             Ok(stream)
         };
-        let line = &mut self.lines[0];
-        line.stream = anew().map_err(|error: io::Error| lost(&error.to_string()))?;
-        line.ended = false;
+        let stream = anew().map_err(|error: io::Error| lost(&error.to_string()))?;
+        self.lines[0].stream = Some(stream);
         Ok(())
     }
 }
@@ -257,20 +257,20 @@ impl Line {
     fn open(settings: &Publishing, path: &str, dialect: &Dialect) -> Result<Self, String> {
         let until = Instant::now() + OPEN_TIMEOUT;
         let stream = connect(settings.server, 0, None).map_err(|error| error.to_string())?;
+        let stream = TcpStream::from_std(stream);
+        while stream.peer_addr().is_err() {
+            if let Ok(Some(error)) = stream.take_error() {
+                return Err(format!("{}: {error}", settings.server));
+            }
+            pause(until)?;
+        }
         let mut line = Self {
-            stream: TcpStream::from_std(stream),
-            ended: false,
+            stream: Some(stream),
             unsent: Vec::new(),
             sent: 0,
             reader: FrameReader::default(),
             link: Link::default(),
         };
-        while line.stream.peer_addr().is_err() {
-            if let Ok(Some(error)) = line.stream.take_error() {
-                return Err(format!("{}: {error}", settings.server));
-            }
-            pause(until)?;
-        }
         if !matches!(settings.way, Way::Http(_)) {
             line.upgrade(settings, path, until)?;
         }
@@ -319,8 +319,8 @@ impl Line {
         received: &mut Vec<u8>,
         until: Instant,
     ) -> Result<(), String> {
-        loop {
-            match self.stream.read(chunk) {
+        while let Some(stream) = &mut self.stream {
+            match stream.read(chunk) {
                 Ok(0) => return Err("the server closed it".to_owned()),
                 Ok(count) => {
                     received.extend_from_slice(&chunk[..count]);
@@ -331,6 +331,7 @@ impl Line {
                 Err(error) => return Err(error.to_string()),
             }
         }
+        Err("the server closed it".to_owned())
     }
 
     /// Takes bytes after the opening.
@@ -375,16 +376,19 @@ impl Line {
         failed.map_or(Ok(open), |words| Err(lost(&words)))
     }
 
-    /// Nothing more can be sent, and what was to be is given back by its requests.
+    /// Closes it; what was still to be sent is held by its requests.
     fn end(&mut self) {
-        self.ended = true;
+        self.stream = None;
         self.unsent.clear();
         self.sent = 0;
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
         while self.sent < self.unsent.len() {
-            match self.stream.write(&self.unsent[self.sent..]) {
+            match stream.write(&self.unsent[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
