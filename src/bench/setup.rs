@@ -170,7 +170,7 @@ fn publishing(
             if let Some(content_type) = &publish.content_type {
                 headers.push(("Content-Type".to_owned(), content_type.clone()));
             }
-            Way::Http(Posts {
+            Way::Http(Box::new(Posts {
                 host: address.host.clone(),
                 paths,
                 around,
@@ -181,7 +181,7 @@ fn publishing(
                     secret: sign.secret.clone(),
                 }),
                 progress: Progress::default(),
-            })
+            }))
         }
         _ => Way::WebSocket { paths, around },
     };

@@ -1,7 +1,7 @@
 //! A small server of the raw protocol that does to each delivery what a test tells it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -32,6 +32,36 @@ impl Action {
     }
 }
 
+/// How the server treats connections, whatever they publish.
+#[derive(Clone, Copy)]
+pub struct Manners {
+    /// Every so many subscribers are refused.
+    pub refuses_every: usize,
+    /// What it does to a connection behind the answer to a POST.
+    pub ending: Ending,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            refuses_every: usize::MAX,
+            ending: Ending::Never,
+        }
+    }
+}
+
+/// When a connection that publishes over HTTP is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Never,
+    /// Behind every answer, which says so (RFC 9112, section 9.6).
+    Announced,
+    /// Behind every answer, before the publication is delivered, without a word.
+    Silent,
+    /// Within the answer.
+    Torn,
+}
+
 type Fault = Box<dyn FnMut(Message<'_>) -> Vec<Action> + Send>;
 
 /// The server's threads end with the test.
@@ -46,12 +76,11 @@ struct State {
 
 impl Faulty {
     pub fn start(fault: impl FnMut(Message<'_>) -> Vec<Action> + Send + 'static) -> Self {
-        Self::start_refusing(usize::MAX, fault)
+        Self::start_with(Manners::default(), fault)
     }
 
-    /// The same, and every so many subscribers are refused.
-    pub fn start_refusing(
-        every: usize,
+    pub fn start_with(
+        manners: Manners,
         fault: impl FnMut(Message<'_>) -> Vec<Action> + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -70,7 +99,7 @@ impl Faulty {
                 };
                 if head.starts_with("GET /sub/") {
                     asked += 1;
-                    if asked % every == 0 {
+                    if asked % manners.refuses_every == 0 {
                         let _ = stream.write_all(b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n");
                         continue;
                     }
@@ -82,7 +111,7 @@ impl Faulty {
                     thread::spawn(move || take_frames(stream, &state));
                 } else {
                     let state = Arc::clone(&state);
-                    thread::spawn(move || take_posts(stream, head, &state));
+                    thread::spawn(move || take_posts(stream, head, manners.ending, &state));
                 }
             }
         });
@@ -148,7 +177,7 @@ fn take_frames(mut stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
-fn take_posts(mut stream: TcpStream, first: String, state: &Mutex<State>) {
+fn take_posts(mut stream: TcpStream, first: String, ending: Ending, state: &Mutex<State>) {
     let mut head = Some(first);
     while let Some(request) = head {
         let length = header(&request, "Content-Length").unwrap().parse().unwrap();
@@ -156,15 +185,36 @@ fn take_posts(mut stream: TcpStream, first: String, state: &Mutex<State>) {
         if stream.read_exact(&mut payload).is_err() {
             return;
         }
-        let answer: &[u8] = match publish(&payload, state) {
-            true => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-            false => b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        if ending == Ending::Silent {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            // Until the publisher has noticed, or its next request could meet the end on its way.
+            linger(stream);
+            publish(&payload, state);
+            return;
+        }
+        let accepted = publish(&payload, state);
+        let answer: &[u8] = match (accepted, ending) {
+            (_, Ending::Torn) => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+            (true, Ending::Announced) => {
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+            }
+            (true, _) => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            (false, _) => b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
         };
         if stream.write_all(answer).is_err() {
             return;
         }
+        if ending != Ending::Never {
+            return linger(stream);
+        }
         head = read_head(&mut stream);
     }
+}
+
+/// Ends a connection without a reset, which could overtake the answer where more was sent than read.
+fn linger(mut stream: TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
 /// Does with a publication what the test says. False if it was refused.

@@ -8,7 +8,7 @@ mod faulty;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use faulty::{Action, Faulty, Message};
+use faulty::{Action, Ending, Faulty, Manners, Message};
 use pushring::bench::result::{Run, ScenarioResult};
 
 /// What the tool said and measured.
@@ -219,9 +219,82 @@ fn publications_that_are_refused_are_counted_and_quoted() {
     );
 }
 
+/// A faultless server that closes publishing connections.
+fn ending(ending: Ending) -> Faulty {
+    let manners = Manners {
+        ending,
+        ..Manners::default()
+    };
+    Faulty::start_with(manners, |message: Message<'_>| {
+        vec![Action::send(message.payload)]
+    })
+}
+
+/// Over HTTP, as many messages as a window of that many lets through.
+fn window(name: &str, server: &Faulty, window: &str) -> Measured {
+    let publish = server.url("http", "/pub/{channel}");
+    let load = ["--publish", &publish, "--subscribers", "3"];
+    let all = [
+        &load[..],
+        &["--window", window, "--warmup-ms", "50"],
+        &MEASURE,
+    ]
+    .concat();
+    measure(name, server, "fanout", &all)
+}
+
+#[test]
+fn a_publisher_whose_connection_ends_behind_every_answer_connects_anew_and_repeats_nothing() {
+    let server = ending(Ending::Announced);
+    let publish = server.url("http", "/pub/{channel}");
+    let all = [&["--publish", &publish][..], &LOAD, &MEASURE].concat();
+    let measured = measure("announced", &server, "latency", &all);
+    let counts = measured.run().counts;
+    assert!(counts.are_clean(), "{counts:?}");
+    assert_eq!(counts.delivered, 4 * 300);
+    assert_eq!(measured.run().load.as_ref().unwrap().refused, 0);
+    assert_eq!(measured.code, Some(0), "{}", measured.out);
+}
+
+/// The server takes one of each eight that were sent at once: the others must come again, in their order.
+#[test]
+fn requests_behind_the_last_answer_of_a_connection_are_sent_on_the_next() {
+    let measured = window("announced-window", &ending(Ending::Announced), "8");
+    let counts = measured.run().counts;
+    assert!(counts.are_clean(), "{counts:?}");
+    let load = measured.run().load.as_ref().unwrap();
+    assert!(load.published > 16, "{load:?}");
+    assert_eq!(load.deliveries, 3 * load.published);
+    assert!(!load.gave_up);
+}
+
+#[test]
+fn a_connection_that_ends_between_two_publications_is_no_loss() {
+    let measured = window("silent-end", &ending(Ending::Silent), "1");
+    let counts = measured.run().counts;
+    assert!(counts.are_clean(), "{counts:?}");
+    let load = measured.run().load.as_ref().unwrap();
+    assert!(load.published > 2, "{load:?}");
+    assert_eq!(load.deliveries, 3 * load.published);
+}
+
+#[test]
+fn a_connection_that_ends_within_an_answer_is_a_failure() {
+    let measured = window("torn", &ending(Ending::Torn), "1");
+    let failures = &measured.result.targets[0].failures;
+    let words =
+        "the publishing connection was lost: the server closed it in the middle of an answer";
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].why.contains(words), "{failures:?}");
+}
+
 #[test]
 fn connections_that_are_refused_are_counted_and_quoted() {
-    let server = Faulty::start_refusing(5, |message: Message<'_>| {
+    let manners = Manners {
+        refuses_every: 5,
+        ..Manners::default()
+    };
+    let server = Faulty::start_with(manners, |message: Message<'_>| {
         vec![Action::send(message.payload)]
     });
     let measured = measure("connects", &server, "connect", &["--subscribers", "20"]);

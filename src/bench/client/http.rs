@@ -1,4 +1,4 @@
-//! Publishing over HTTP/1.1: one POST a message on one kept-alive connection.
+//! Publishing over HTTP/1.1: one POST a message on one connection at a time, kept as long as the server keeps it.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +23,7 @@ pub struct Posts {
     pub around: Vec<Around>,
     /// Header fields besides `Host` and `Content-Length`.
     pub headers: Vec<(String, String)>,
-    /// Whether requests may follow each other before their answers came.
+    /// Whether requests may follow each other before their answers came; given up for a server that ends connections.
     pub pipelined: bool,
     /// Pusher's signature, if the server wants one.
     pub sign: Option<Sign>,
@@ -45,7 +45,8 @@ pub struct Sign {
 pub struct Progress {
     /// Requests that were not sent because others have not been answered.
     held: VecDeque<Vec<u8>>,
-    unanswered: u64,
+    /// Requests that were sent on this connection and have not been answered, the oldest first.
+    unanswered: VecDeque<Vec<u8>>,
     received: Vec<u8>,
     refused: u64,
     first_refusal: Option<String>,
@@ -71,9 +72,9 @@ impl Posts {
         request += "\r\n";
         let mut request = request.into_bytes();
         request.extend(body);
-        if self.pipelined || (self.progress.unanswered == 0 && self.progress.held.is_empty()) {
-            self.progress.unanswered += 1;
-            out.extend(request);
+        if self.pipelined || self.is_done() {
+            out.extend_from_slice(&request);
+            self.progress.unanswered.push_back(request);
         } else {
             self.progress.held.push_back(request);
         }
@@ -81,17 +82,17 @@ impl Posts {
 
     /// Appends the request whose turn has come, if one waits.
     pub fn release(&mut self, out: &mut Vec<u8>) {
-        if self.progress.unanswered == 0
+        if self.progress.unanswered.is_empty()
             && let Some(request) = self.progress.held.pop_front()
         {
-            self.progress.unanswered += 1;
-            out.extend(request);
+            out.extend_from_slice(&request);
+            self.progress.unanswered.push_back(request);
         }
     }
 
     /// Whether everything has been answered.
     pub fn is_done(&self) -> bool {
-        self.progress.unanswered == 0 && self.progress.held.is_empty()
+        self.progress.unanswered.is_empty() && self.progress.held.is_empty()
     }
 
     /// Requests that were answered with anything but success, and the first such answer.
@@ -102,15 +103,39 @@ impl Posts {
         )
     }
 
-    /// Takes bytes of answers.
+    /// Takes bytes of answers. True when the last of them ends the connection: what comes next needs another one.
     ///
     /// # Errors
     /// One sentence when they are no HTTP.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<bool, String> {
+        self.progress.received.extend_from_slice(bytes);
+        self.take_answers(false)
+    }
+
+    /// Takes the end of the connection: what comes next needs another one.
+    ///
+    /// # Errors
+    /// One sentence when a request is without its answer: whether it has been carried out is unknown, so that sending it
+    /// again could publish twice (RFC 9112, section 9.3.1).
+    pub fn end(&mut self) -> Result<(), String> {
+        if self.take_answers(true)? {
+            return Ok(());
+        }
+        if !self.progress.received.is_empty() {
+            return Err("the server closed it in the middle of an answer".to_owned());
+        }
+        match self.progress.unanswered.len() {
+            0 => Ok(()),
+            count => Err(format!(
+                "the server closed it with {count} publications unanswered"
+            )),
+        }
+    }
+
+    fn take_answers(&mut self, ended: bool) -> Result<bool, String> {
         let progress = &mut self.progress;
-        progress.received.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some(answer) = answer(&progress.received[at..])? {
+        while let Some(answer) = answer(&progress.received[at..], ended)? {
             if !(200..300).contains(&answer.status) {
                 progress.refused += 1;
                 let words = &progress.received[at..at + answer.length.min(300)];
@@ -118,20 +143,38 @@ impl Posts {
                 progress.first_refusal.get_or_insert(words);
             }
             at += answer.length;
-            progress.unanswered = progress.unanswered.saturating_sub(1);
+            progress.unanswered.pop_front();
+            if answer.is_last {
+                self.take_back();
+                return Ok(true);
+            }
         }
         progress.received.drain(..at);
-        Ok(())
+        Ok(false)
+    }
+
+    /// Holds again what was sent behind the request with the last answer: the server must not carry it out (RFC 9112,
+    /// section 9.6). If it does so nevertheless, subscribers count what is doubled.
+    fn take_back(&mut self) {
+        let progress = &mut self.progress;
+        progress.received.clear();
+        while let Some(request) = progress.unanswered.pop_back() {
+            progress.held.push_front(request);
+        }
+        // Or every answer would have the rest of the window sent again.
+        self.pipelined = false;
     }
 }
 
 struct Answer {
     status: u16,
     length: usize,
+    /// Whether the server ends the connection behind it.
+    is_last: bool,
 }
 
-/// The answer at the beginning of `bytes`, or `None` while it is not whole.
-fn answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
+/// The answer at the beginning of `bytes`, or `None` while it is not whole; `ended` when nothing follows them.
+fn answer(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let head = match response.parse(bytes) {
@@ -140,6 +183,7 @@ fn answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
         _ => return Err("its answer is no HTTP".to_owned()),
     };
     let status = response.code.unwrap_or_default();
+    let is_last = is_last(&response);
     let header = |name: &str| {
         let mut all = response.headers.iter();
         all.find(|header| header.name.eq_ignore_ascii_case(name))
@@ -151,6 +195,9 @@ fn answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
         .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     {
         chunked_len(&bytes[head..])?
+    } else if is_last && header("Content-Length").is_none() {
+        // It is as long as the connection (RFC 9112, section 6.3).
+        ended.then_some(bytes.len() - head)
     } else {
         let length = header("Content-Length").unwrap_or("0").trim().parse();
         Some(length.map_err(|_| "its answer has no valid Content-Length".to_owned())?)
@@ -158,7 +205,25 @@ fn answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let whole = body
         .map(|body| head + body)
         .filter(|length| *length <= bytes.len());
-    Ok(whole.map(|length| Answer { status, length }))
+    Ok(whole.map(|length| Answer {
+        status,
+        length,
+        is_last,
+    }))
+}
+
+/// Whether the connection ends behind this answer (RFC 9112, section 9.3).
+fn is_last(response: &httparse::Response<'_, '_>) -> bool {
+    let says = |option: &str| {
+        response
+            .headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case("Connection"))
+            .filter_map(|header| std::str::from_utf8(header.value).ok())
+            .flat_map(|value| value.split(','))
+            .any(|said| said.trim().eq_ignore_ascii_case(option))
+    };
+    says("close") || (response.version == Some(0) && !says("keep-alive"))
 }
 
 /// The bytes of a chunked body without trailers, or `None` while it is not whole.
@@ -261,6 +326,70 @@ mod tests {
         let (refused, first) = posts.refused();
         assert_eq!(refused, 1);
         assert!(first.unwrap().contains("429"));
+    }
+
+    fn bodies(out: &[u8]) -> String {
+        let text = String::from_utf8_lossy(out).into_owned();
+        let requests = text.split("POST").skip(1);
+        requests
+            .filter_map(|it| it.split("\r\n\r\n").nth(1))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_sent_behind_the_last_request_of_a_connection_waits_in_its_order() {
+        for last in [
+            "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ] {
+            let (mut posts, mut out) = (posts(true), Vec::new());
+            for payload in [b"a", b"b", b"c"] {
+                posts.put(0, payload, &mut out);
+            }
+            assert_eq!(bodies(&out), "abc");
+            assert_eq!(posts.read(last.as_bytes()), Ok(true));
+            out.clear();
+            posts.put(0, b"d", &mut out);
+            for payload in ["b", "c", "d"] {
+                posts.release(&mut out);
+                assert_eq!(bodies(&out), payload);
+                out.clear();
+                assert!(!posts.is_done());
+                assert_eq!(posts.read(last.as_bytes()), Ok(true));
+            }
+            assert!(posts.is_done());
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_length_ends_with_its_connection() {
+        let (mut posts, mut out) = (posts(false), Vec::new());
+        posts.put(0, b"a", &mut out);
+        let head = b"HTTP/1.1 500 Oh\r\nConnection: close\r\n\r\n";
+        assert_eq!(posts.read(head), Ok(false));
+        assert_eq!(posts.read(b"because"), Ok(false));
+        assert_eq!(posts.end(), Ok(()));
+        assert!(posts.is_done());
+        let (refused, first) = posts.refused();
+        assert_eq!(refused, 1);
+        assert!(first.unwrap().ends_with("because"));
+    }
+
+    #[test]
+    fn an_end_is_a_loss_only_while_an_answer_is_outstanding() {
+        let (mut posts, mut out) = (posts(false), Vec::new());
+        assert_eq!(posts.end(), Ok(()));
+        posts.put(0, b"a", &mut out);
+        assert!(posts.end().unwrap_err().contains("1 publications"));
+        for torn in [
+            &b"HTTP/1.1 200 OK\r\nConnec"[..],
+            b"tion: close\r\nContent-Length: 2\r\n\r\no",
+        ] {
+            assert_eq!(posts.read(torn), Ok(false));
+            assert!(posts.end().unwrap_err().contains("in the middle"));
+        }
+        assert_eq!(posts.read(b"k"), Ok(true));
+        assert_eq!(posts.end(), Ok(()));
     }
 
     /// The worked example of Pusher's HTTP API reference, "Worked authentication example".

@@ -17,6 +17,8 @@ use super::http::Posts;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that may wait for the server before no more is published in a window.
 const UNSENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What is heard of each connection.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// How to publish.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub enum Way {
         around: Vec<Around>,
     },
     /// One POST a message.
-    Http(Posts),
+    Http(Box<Posts>),
     /// The protocol's own command; this is the path of its connection.
     Protocol {
         /// Of the WebSocket.
@@ -64,10 +66,13 @@ pub(super) struct Publisher {
     settings: Publishing,
     lines: Vec<Line>,
     scratch: Vec<u8>,
+    /// Where connections are registered, and the token of the first.
+    registry: Option<(Registry, Token)>,
 }
 
 struct Line {
-    stream: TcpStream,
+    /// `None` once it has ended; over HTTP, another connection takes its place.
+    stream: Option<TcpStream>,
     unsent: Vec<u8>,
     sent: usize,
     reader: FrameReader,
@@ -95,15 +100,18 @@ impl Publisher {
             settings,
             lines,
             scratch: Vec::new(),
+            registry: None,
         })
     }
 
     /// Registers the connections with tokens from `first` on.
     pub fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
         for (line, token) in self.lines.iter_mut().zip(first..) {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut line.stream, Token(token), interest)?;
+            if let Some(stream) = &mut line.stream {
+                registry.register(stream, Token(token), INTEREST)?;
+            }
         }
+        self.registry = Some((registry.try_clone()?, Token(first)));
         Ok(())
     }
 
@@ -166,10 +174,13 @@ impl Publisher {
     /// Sends what waits, as far as the sockets take it.
     ///
     /// # Errors
-    /// When a connection has ended.
+    /// When a connection has ended, and over HTTP when another one is refused.
     pub fn flush(&mut self) -> Result<(), String> {
         if let Way::Http(posts) = &mut self.settings.way {
             posts.release(&mut self.lines[0].unsent);
+            if self.lines[0].stream.is_none() && !self.lines[0].unsent.is_empty() {
+                self.connect_anew()?;
+            }
         }
         for line in &mut self.lines {
             line.flush().map_err(|error| lost(&error.to_string()))?;
@@ -180,7 +191,7 @@ impl Publisher {
     /// Takes what the server has to say to connection `index`.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// When the connection has ended, unless over HTTP with every answer given.
     pub fn read(
         &mut self,
         index: usize,
@@ -190,21 +201,51 @@ impl Publisher {
         let Some(line) = self.lines.get_mut(index) else {
             return Ok(());
         };
-        loop {
-            let count = match line.stream.read(buffer) {
-                Ok(0) => return Err(lost("the server closed it")),
+        while let Some(stream) = &mut line.stream {
+            let count = match stream.read(buffer) {
+                Ok(0) => {
+                    let Way::Http(posts) = &mut self.settings.way else {
+                        return Err(lost("the server closed it"));
+                    };
+                    posts.end().map_err(|error| lost(&error))?;
+                    line.end();
+                    // Only the next publication needs another: one that waits could be closed for its silence, again and again.
+                    break;
+                }
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(lost(&error.to_string())),
             };
             match &mut self.settings.way {
-                Way::Http(posts) => posts.read(&buffer[..count]).map_err(|error| lost(&error))?,
+                Way::Http(posts) => {
+                    if posts.read(&buffer[..count]).map_err(|error| lost(&error))? {
+                        line.end();
+                        // At once, so that the next publication does not wait for it.
+                        self.connect_anew()?;
+                        break;
+                    }
+                }
                 Way::WebSocket { .. } => line.take(&buffer[..count], None)?,
                 Way::Protocol { .. } => line.take(&buffer[..count], Some(dialect))?,
             }
         }
         self.flush()
+    }
+
+    /// Begins to connect in place of the ended connection over HTTP; what is unsent goes out once it is open.
+    fn connect_anew(&mut self) -> Result<(), String> {
+        let anew = || {
+            let stream = connect(self.settings.server, 0, None)?;
+            let mut stream = TcpStream::from_std(stream);
+            if let Some((registry, token)) = &self.registry {
+                registry.register(&mut stream, *token, INTEREST)?;
+            }
+            Ok(stream)
+        };
+        let stream = anew().map_err(|error: io::Error| lost(&error.to_string()))?;
+        self.lines[0].stream = Some(stream);
+        Ok(())
     }
 }
 
@@ -216,19 +257,20 @@ impl Line {
     fn open(settings: &Publishing, path: &str, dialect: &Dialect) -> Result<Self, String> {
         let until = Instant::now() + OPEN_TIMEOUT;
         let stream = connect(settings.server, 0, None).map_err(|error| error.to_string())?;
+        let stream = TcpStream::from_std(stream);
+        while stream.peer_addr().is_err() {
+            if let Ok(Some(error)) = stream.take_error() {
+                return Err(format!("{}: {error}", settings.server));
+            }
+            pause(until)?;
+        }
         let mut line = Self {
-            stream: TcpStream::from_std(stream),
+            stream: Some(stream),
             unsent: Vec::new(),
             sent: 0,
             reader: FrameReader::default(),
             link: Link::default(),
         };
-        while line.stream.peer_addr().is_err() {
-            if let Ok(Some(error)) = line.stream.take_error() {
-                return Err(format!("{}: {error}", settings.server));
-            }
-            pause(until)?;
-        }
         if !matches!(settings.way, Way::Http(_)) {
             line.upgrade(settings, path, until)?;
         }
@@ -277,8 +319,8 @@ impl Line {
         received: &mut Vec<u8>,
         until: Instant,
     ) -> Result<(), String> {
-        loop {
-            match self.stream.read(chunk) {
+        while let Some(stream) = &mut self.stream {
+            match stream.read(chunk) {
                 Ok(0) => return Err("the server closed it".to_owned()),
                 Ok(count) => {
                     received.extend_from_slice(&chunk[..count]);
@@ -289,6 +331,7 @@ impl Line {
                 Err(error) => return Err(error.to_string()),
             }
         }
+        Err("the server closed it".to_owned())
     }
 
     /// Takes bytes after the opening.
@@ -333,9 +376,19 @@ impl Line {
         failed.map_or(Ok(open), |words| Err(lost(&words)))
     }
 
+    /// Closes it; what was still to be sent is held by its requests.
+    fn end(&mut self) {
+        self.stream = None;
+        self.unsent.clear();
+        self.sent = 0;
+    }
+
     fn flush(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
         while self.sent < self.unsent.len() {
-            match self.stream.write(&self.unsent[self.sent..]) {
+            match stream.write(&self.unsent[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
