@@ -128,10 +128,18 @@ fn rounds_are_measured_in_turn_and_kept_with_a_report() {
     );
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("Every publication reached every subscriber once"));
-    // The same from the file.
+    // The same from the file, and its first plot as a picture.
     let file = folder.join("smoke.json");
-    let Output { status, .. } = bench(&["report", file.to_str().unwrap()]).output().unwrap();
+    let pictures = folder.join("pictures");
+    let (results, into) = (file.to_str().unwrap(), pictures.to_str().unwrap());
+    let Output { status, .. } = bench(&["report", results, "--pictures", into])
+        .output()
+        .unwrap();
     assert!(status.success());
+    let picture = std::fs::read_to_string(pictures.join("smoke.svg")).unwrap();
+    assert!(picture.starts_with("<svg xmlns="), "{picture}");
+    assert!(picture.contains("Smoke test: Server CPU per delivery, nanoseconds"));
+    assert!(picture.contains("pushring 0.1.0"));
     assert_eq!(
         std::fs::read_to_string(folder.join("smoke.html")).unwrap(),
         page
@@ -139,7 +147,7 @@ fn rounds_are_measured_in_turn_and_kept_with_a_report() {
     let Output { stdout, .. } = bench(&["table", file.to_str().unwrap()]).output().unwrap();
     let table = String::from_utf8(stdout).unwrap();
     assert!(
-        table.starts_with("| | Smoke test: CPU ns/delivery |\n| --- | --- |\n| pushring 0.1.0 |"),
+        table.starts_with("| | pushring 0.1.0 |\n| --- | --- |\n| Smoke test: CPU ns/delivery |"),
         "{table}"
     );
 }

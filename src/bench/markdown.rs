@@ -6,32 +6,24 @@ use super::metric::{Metric, figure};
 use super::result::{ScenarioResult, TargetResult};
 use super::scenario::Kind;
 
-/// A Markdown table: a row for each target, a column for each scenario's first figure (of scenarios at a fixed rate the latency),
+/// A Markdown table: a row for each scenario with its first figure (of scenarios at a fixed rate the latency), a column for each target,
 /// with the median, and in brackets the ratio to the first target. What was not clean is marked.
 pub fn table(results: &[ScenarioResult]) -> String {
+    let names = names(results);
     let mut text = String::from("| |");
-    for result in results {
-        let metric = Metric::of_scenario(&result.scenario)[0];
-        let _ = write!(text, " {}: {} |", result.scenario.title, metric.heading());
+    for name in &names {
+        let label = results.iter().find_map(|result| find(result, name));
+        let label = label.map_or(name.clone(), TargetResult::label);
+        let _ = write!(text, " {label} |");
     }
     text += "\n| --- |";
-    text += &" --- |".repeat(results.len());
+    text += &" --- |".repeat(names.len());
     text.push('\n');
-    for name in names(results) {
-        let of = |result: &'_ ScenarioResult| -> Option<TargetResult> {
-            result
-                .targets
-                .iter()
-                .find(|target| target.name == name)
-                .cloned()
-        };
-        let label = results
-            .iter()
-            .find_map(of)
-            .map_or(name.clone(), |target| target.label());
-        let _ = write!(text, "| {label} |");
-        for result in results {
-            let cell = of(result).map_or("–".to_owned(), |target| cell(result, &target));
+    for result in results {
+        let metric = Metric::of_scenario(&result.scenario)[0];
+        let _ = write!(text, "| {}: {} |", result.scenario.title, metric.heading());
+        for name in &names {
+            let cell = find(result, name).map_or("–".to_owned(), |target| cell(result, target));
             let _ = write!(text, " {cell} |");
         }
         text.push('\n');
@@ -39,6 +31,10 @@ pub fn table(results: &[ScenarioResult]) -> String {
     text.push('\n');
     text += &footnote(results);
     text
+}
+
+fn find<'a>(result: &'a ScenarioResult, name: &str) -> Option<&'a TargetResult> {
+    result.targets.iter().find(|target| target.name == name)
 }
 
 /// Targets in the order in which they first come.

@@ -9,6 +9,7 @@ mod error;
 mod listen;
 mod mailbox;
 mod ready;
+mod rest;
 mod send_ring;
 mod sockets;
 pub mod sys;
@@ -32,6 +33,7 @@ use crate::shard::{Batch, Effect, Exception, Identity, Shard};
 use accept::Acceptor;
 use clock::Clock;
 use ready::{Armed, Token};
+use rest::Sent;
 use send_ring::SendRing;
 use sockets::Sockets;
 
@@ -43,15 +45,6 @@ const MAIL_A_TURN: usize = 1_024;
 
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
-
-/// Flushes of fewer sends are over too soon for a rest behind them to gather anything.
-const RESTED_SENDS_MIN: u64 = 256;
-
-/// Where a send holds more bytes than this, it costs more for holding still more.
-const RESTED_BYTES_MAX: u64 = 4_096;
-
-/// The longest rest behind a flush.
-const REST_MAX: Duration = Duration::from_millis(2);
 
 /// What a shard's thread is started with.
 pub struct Parts {
@@ -138,24 +131,6 @@ struct Reactor {
     published_ms: u64,
     /// The setting `fanout.rest_percent`.
     rest_percent: u32,
-}
-
-/// What one turn's flush has sent.
-#[derive(Default)]
-struct Sent {
-    sends: u64,
-    bytes: u64,
-    took: Duration,
-}
-
-impl Sent {
-    /// How long it pays to let messages collect after it, if more wait already.
-    fn rest(&self, percent: u32) -> Duration {
-        if self.sends < RESTED_SENDS_MIN || self.bytes / self.sends >= RESTED_BYTES_MAX {
-            return Duration::ZERO;
-        }
-        (self.took * percent / 100).min(REST_MAX)
-    }
 }
 
 impl Reactor {

@@ -142,8 +142,20 @@ fn plotted(result: &ScenarioResult) -> Vec<Metric> {
         .collect()
 }
 
-fn bars(result: &ScenarioResult, metric: Metric) -> String {
-    let bars: Vec<Bar> = colored(result)
+/// The first plot of each scenario as a picture of its own, for a README: the name of its file, and the SVG.
+pub fn pictures(results: &[ScenarioResult]) -> Vec<(String, String)> {
+    let pictures = results.iter().filter_map(|result| {
+        let metric = *plotted(result).first()?;
+        let bars = bars_of(result, metric);
+        let title = format!("{}: {}", result.scenario.title, metric.title());
+        let file = format!("{}.svg", result.scenario.name);
+        (!bars.is_empty()).then(|| (file, plot::picture(&title, &bars, STYLE)))
+    });
+    pictures.collect()
+}
+
+fn bars_of(result: &ScenarioResult, metric: Metric) -> Vec<Bar> {
+    colored(result)
         .filter_map(|(color, target)| {
             let spread = metric.spread(target)?;
             Some(Bar {
@@ -155,7 +167,11 @@ fn bars(result: &ScenarioResult, metric: Metric) -> String {
                 marked: !target.runs.iter().all(Run::is_clean),
             })
         })
-        .collect();
+        .collect()
+}
+
+fn bars(result: &ScenarioResult, metric: Metric) -> String {
+    let bars = bars_of(result, metric);
     if bars.is_empty() {
         return String::new();
     }

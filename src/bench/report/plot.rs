@@ -60,11 +60,37 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
         .collect()
 }
 
+/// The same bars with their title above them, as a document of its own.
+pub fn picture(title: &str, bars: &[Bar], style: &str) -> String {
+    const TITLE: f64 = 34.0;
+    let screen = Screen {
+        class: "picture",
+        width: 720.0,
+    };
+    let plot = bars_for(screen, title, bars);
+    let height = TITLE + height_of(bars);
+    let width = screen.width;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-12 -6 {0} {1}\" width=\"{0}\" height=\"{1}\">\n<style>{style}</style>\n\
+         <rect x=\"-12\" y=\"-6\" width=\"{0}\" height=\"{1}\" style=\"fill: var(--paper)\"/>\n\
+         <text x=\"2\" y=\"18\" style=\"font-weight: 600\">{2}</text>\n<g transform=\"translate(0 {TITLE})\">\n{plot}</g>\n</svg>\n",
+        width + 24.0,
+        height + 12.0,
+        escape(title)
+    )
+}
+
+/// Pixels a bar takes with its label.
+const ROW: f64 = 42.0;
+
+fn height_of(bars: &[Bar]) -> f64 {
+    ROW * bars.len() as f64 + 6.0
+}
+
 fn bars_for(screen: Screen, title: &str, bars: &[Bar]) -> String {
-    const ROW: f64 = 42.0;
     const LEFT: f64 = 2.0;
     let width = screen.width;
-    let height = ROW * bars.len() as f64 + 6.0;
+    let height = height_of(bars);
     let most = bars
         .iter()
         .map(|bar| bar.max)

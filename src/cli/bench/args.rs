@@ -242,6 +242,9 @@ pub(super) struct ReportArgs {
     /// The page [default: report.html in the folder, RESULT.html beside the file]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Also write each scenario's first plot as an SVG file there, for a README
+    #[arg(long, value_name = "FOLDER")]
+    pub pictures: Option<PathBuf>,
 }
 
 /// Results to put in a README.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) use args::BenchArgs;
-use args::{Action, CommonArgs, CompareArgs, KindArgs, ReportArgs, TableArgs};
+use args::{Action, CommonArgs, CompareArgs, KindArgs, TableArgs};
 
 use super::complain;
 use crate::bench::compare::{Contestant, Keeper, compare};
@@ -36,7 +36,7 @@ pub(super) fn run(args: BenchArgs, out: &mut dyn Write, err: &mut dyn Write) -> 
         Action::Idle(args) => one_kind(Kind::Idle, args, out, err),
         Action::Churn(args) => one_kind(Kind::Churn, args, out, err),
         Action::Compare(args) => side_by_side(args, out, err),
-        Action::Report(ReportArgs { results, out: file }) => show::report(&results, file, out),
+        Action::Report(args) => show::report(args, out),
         Action::Table(TableArgs { results }) => show::markdown(&results, out),
         Action::Launch {
             parent,
