@@ -147,7 +147,9 @@ fn rounds_are_measured_in_turn_and_kept_with_a_report() {
     let Output { stdout, .. } = bench(&["table", file.to_str().unwrap()]).output().unwrap();
     let table = String::from_utf8(stdout).unwrap();
     assert!(
-        table.starts_with("| | pushring 0.1.0 |\n| --- | --- |\n| Smoke test: CPU ns/delivery |"),
+        table.starts_with(
+            "| | pushring 0.1.0 | pushring 0.1.0 |\n| --- | --- | --- |\n| Smoke test: CPU ns/delivery |"
+        ),
         "{table}"
     );
 }
