@@ -83,6 +83,14 @@ pub struct Publication {
     pub payload: Bytes,
 }
 
+impl Publication {
+    /// What it is counted with where it is kept, in bytes: itself, its headers and its payload. An empty
+    /// one counts, too, so that no bound in bytes lets any number of them in.
+    pub fn kept_bytes(&self) -> usize {
+        size_of::<Self>() + self.headers.len() + self.payload.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

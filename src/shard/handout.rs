@@ -16,9 +16,6 @@ use crate::publication::Publication;
 /// Calls for one channel before another has its turn.
 const HANDOUT_VISIT: usize = 256;
 
-/// What a publication in a handout is counted with beside its bytes.
-const PUBLICATION_BYTES: usize = size_of::<Publication>();
-
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Handout {
@@ -79,7 +76,7 @@ impl Handout {
 
     /// Adds a publication; returns the bytes it counts.
     pub fn append(&mut self, publication: Publication) -> usize {
-        let bytes = bytes_of(&publication);
+        let bytes = publication.kept_bytes();
         self.pending_bytes += bytes;
         self.pending.push_back(publication);
         bytes
@@ -91,7 +88,7 @@ impl Handout {
         let mut freed = 0;
         while let Some(front) = self.pending.front() {
             let Some(handed) = self.members.get(self.cursor as usize) else {
-                freed += bytes_of(front);
+                freed += front.kept_bytes();
                 self.pending.pop_front();
                 self.cursor = 0;
                 continue;
@@ -107,10 +104,6 @@ impl Handout {
         self.pending_bytes -= freed;
         (freed, None)
     }
-}
-
-fn bytes_of(publication: &Publication) -> usize {
-    PUBLICATION_BYTES + publication.headers.len() + publication.payload.len()
 }
 
 impl Shard {

@@ -8,9 +8,6 @@ use crate::encoding::StompForm;
 use crate::publication::{Position, Publication};
 use crate::stomp::{AckMode, Version};
 
-/// What a publication that waits is counted with beside its bytes.
-const PUBLICATION_BYTES: usize = size_of::<Publication>();
-
 /// One SUBSCRIBE.
 pub struct Subscription {
     /// Version, id and destination, shared with all who have the same.
@@ -104,7 +101,7 @@ impl Subscription {
 impl Window {
     /// Keeps a publication of a topic until there is room for it: the bytes that wait now.
     pub fn push_waiting(&mut self, publication: &Publication) -> usize {
-        self.waiting_bytes += bytes_of(publication);
+        self.waiting_bytes += publication.kept_bytes();
         self.waiting.push_back(publication.clone());
         self.waiting_bytes
     }
@@ -120,7 +117,7 @@ impl Window {
             return None;
         }
         let publication = self.waiting.pop_front()?;
-        self.waiting_bytes -= bytes_of(&publication);
+        self.waiting_bytes -= publication.kept_bytes();
         Some(publication)
     }
 
@@ -162,8 +159,4 @@ impl Window {
             _ => Standing::Unknown,
         }
     }
-}
-
-fn bytes_of(publication: &Publication) -> usize {
-    PUBLICATION_BYTES + publication.headers.len() + publication.payload.len()
 }
