@@ -282,8 +282,10 @@ fn without_file_descriptors_the_open_connections_are_served_and_accepting_resume
         open_files_max: Some(64),
         ..Options::default()
     });
-    // For another one there may be no descriptor later.
+    // For another one there may be no descriptor later. An answer shows that it is accepted, not only connected: were it still
+    // in the kernel's queue, the crowd could take the last descriptor from it.
     let mut http = server.http();
+    http.get("/health");
     let said_at_start = server.output().len();
 
     // All of them connect, since the kernel keeps those that wait; on one shard they are accepted in this order.
