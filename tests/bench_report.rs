@@ -102,6 +102,7 @@ fn result(name: &str, kind: Kind) -> ScenarioResult {
             congestion_control: "bbr".to_owned(),
         },
         server_cores: vec![0],
+        hold_ups: Vec::new(),
         client_cores: vec![1],
         scenario,
         rounds: 3,

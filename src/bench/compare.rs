@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::hold_ups::{self, HoldUps};
 use super::machine::{Machine, now_utc};
 use super::measure::{Bench, RoundError, micros};
 use super::progress::Progress;
@@ -15,6 +17,9 @@ use super::target::{Target, Threads};
 
 /// Rounds that may fail one after the other before a target is left alone.
 const FAILURES_MAX: usize = 2;
+
+/// How long the cores are watched before each round.
+const WATCHED: Duration = Duration::from_millis(500);
 
 /// A target that is installed, and its version.
 pub struct Contestant {
@@ -65,6 +70,9 @@ pub fn compare(
         .map(|_| super::client::histogram())
         .collect();
     for round in 1..=rounds {
+        if !result.stopped {
+            hold_ups::watch(&mut result.hold_ups, WATCHED);
+        }
         for (index, contestant) in contestants.iter().enumerate() {
             let target = &mut result.targets[index];
             if is_hopeless(target) || result.stopped {
@@ -118,6 +126,9 @@ fn begin(
             distribution: Vec::new(),
         }
     });
+    let client_only = |core: &&usize| !bench.server_cores.contains(core);
+    let client_cores = bench.client_cores.iter().filter(client_only);
+    let hold_ups = bench.server_cores.iter().chain(client_cores);
     ScenarioResult {
         format: FORMAT,
         began: now_utc(),
@@ -125,6 +136,7 @@ fn begin(
         machine: Machine::read(),
         server_cores: bench.server_cores.to_vec(),
         client_cores: bench.client_cores.to_vec(),
+        hold_ups: hold_ups.map(|&core| HoldUps::of(core)).collect(),
         scenario: scenario.clone(),
         rounds,
         stopped: false,

@@ -15,6 +15,7 @@ pub mod client;
 pub mod compare;
 pub mod frames;
 pub mod handshake;
+pub mod hold_ups;
 pub mod ledger;
 pub mod machine;
 pub mod markdown;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::client::StalledReport;
+use super::hold_ups::HoldUps;
 use super::ledger::Counts;
 use super::machine::Machine;
 use super::scenario::Scenario;
@@ -27,6 +28,9 @@ pub struct ScenarioResult {
     pub server_cores: Vec<usize>,
     /// The client's cores.
     pub client_cores: Vec<usize>,
+    /// How long the machine held those cores up while nothing was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold_ups: Vec<HoldUps>,
     /// What was done.
     pub scenario: Scenario,
     /// Rounds that were wanted.

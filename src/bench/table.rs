@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::hold_ups;
 use super::metric::{Metric, figure};
 use super::remarks::remarks;
 use super::result::{ScenarioResult, TargetResult};
@@ -60,6 +61,9 @@ pub fn scenario(result: &ScenarioResult) -> String {
         text.push('\n');
     }
     text += "  (busy: the server's share of its cores, and the load generator's of its own)\n";
+    if let Some(sentence) = hold_ups::sentence(&result.hold_ups) {
+        let _ = writeln!(text, "  ({sentence})");
+    }
     for target in &result.targets {
         for remark in remarks(result, target) {
             let sign = if remark.is_alarm { '!' } else { ' ' };

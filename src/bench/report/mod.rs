@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use plot::{Bar, Line};
 
+use super::hold_ups;
 use super::metric::{Metric, figure};
 use super::remarks::remarks;
 use super::result::{Run, ScenarioResult, TargetResult};
@@ -80,6 +81,10 @@ fn rounds(result: &ScenarioResult) -> String {
     let words = match result.rounds {
         1 => "One round.".to_owned(),
         rounds => format!("{rounds} rounds, the servers in turn in each."),
+    };
+    let words = match hold_ups::sentence(&result.hold_ups) {
+        Some(sentence) => format!("{words} Cores {}.", escape(&sentence)),
+        None => words,
     };
     match result.stopped {
         true => format!("{words} <strong>Ended early.</strong>"),
