@@ -138,11 +138,8 @@ fn a_file_that_cannot_be_read_is_named_with_what_the_system_says() {
         line(&endless),
         "auth.jwks_file \"/dev/zero\" has more than 262144 bytes; write the name of a JWKS file"
     );
-    let longest = format!(
-        "{:width$}",
-        jwks([rfc::OCT.clone()]),
-        width = JWKS_BYTES_MAX as usize
-    );
+    let set = jwks([rfc::OCT.clone()]);
+    let longest = set.clone() + &" ".repeat(JWKS_BYTES_MAX as usize - set.len());
     let file = TempFile::new(&longest);
     let settings = AuthSettings {
         jwks_file: Some(file.0.clone()),
