@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{EXIT_USAGE, SettingFlags};
-use crate::config::{Difference, Resolved, one_line, resolve};
+use crate::config::{Difference, Expected, Resolved, one_line, resolve};
 
 /// The arguments of `pushring check-config`.
 #[derive(Debug, Args)]
@@ -59,24 +59,34 @@ fn tell(resolved: &Resolved, out: &mut dyn Write) {
     if resolved.differences.is_empty() {
         let _ = writeln!(out, "every setting has its default");
     }
-    for Difference {
-        setting,
-        value,
-        place,
-    } in &resolved.differences
-    {
-        let unit = setting
-            .bounds
-            .map(|bounds| format!(" {}", bounds.unit))
-            .unwrap_or_default();
-        let line = format!(
-            "{} = {value}{unit} (default {}; {place})",
-            setting.key(),
-            setting.default_toml()
-        );
-        let _ = writeln!(out, "{}", one_line(&line));
+    for difference in &resolved.differences {
+        let _ = writeln!(out, "{}", one_line(&line_about(difference)));
     }
     for warning in resolved.config.validate().into_iter().flatten() {
         let _ = writeln!(out, "warning: {warning}");
     }
+}
+
+fn line_about(difference: &Difference) -> String {
+    let Difference {
+        setting,
+        channels,
+        value,
+        place,
+    } = difference;
+    let name = match channels {
+        Some(channels) => format!("{channels:?}: {}", setting.name),
+        None => setting.key(),
+    };
+    let unit = match &setting.bounds {
+        Some(bounds) if setting.expected() == Expected::Number => format!(" {}", bounds.unit),
+        _ => String::new(),
+    };
+    let default = setting.default_toml();
+    let default = if default.is_empty() {
+        "not set by default".to_owned()
+    } else {
+        format!("default {default}")
+    };
+    format!("{name} = {value}{unit} ({default}; {place})")
 }

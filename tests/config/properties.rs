@@ -68,8 +68,11 @@ fn some_value(setting: &Setting, pick: u64) -> String {
         }
         (Expected::Address, _) => format!("\"127.0.0.1:{}\"", 20_000 + pick % 1_000),
         (Expected::List, _) => format!("[\"https://{pick}.example\"]"),
+        (Expected::Secrets, _) => format!("[\"key-{pick}\"]"),
+        (Expected::Text | Expected::File | Expected::Secret, _) => format!("\"text-{pick}\""),
         (Expected::Word(words), _) => format!("\"{}\"", words[pick as usize % words.len()]),
         (Expected::Number, None) => unreachable!("every number has bounds"),
+        (Expected::Duration | Expected::Pattern, _) => unreachable!("only namespaces have these"),
     }
 }
 
@@ -115,7 +118,13 @@ proptest! {
                 value = some_value(setting, *pick);
                 *flag = Some(unquoted(&value));
             }
-            expected.push(value.replace('_', ""));
+            // Of a secret is told only that there is one.
+            let hidden = match setting.expected() {
+                Expected::Secret if !value.is_empty() => "\"(hidden)\"",
+                Expected::Secrets if value != "[]" => "[\"(hidden)\"]",
+                _ => &value,
+            };
+            expected.push(hidden.replace('_', ""));
         }
         for (section, text) in sections().iter().zip(below) {
             top += &format!("[{}]\n{text}", section.name);
