@@ -30,6 +30,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use check::Warning;
+#[cfg(test)]
+pub(crate) use check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
 pub(crate) use duration::parse_ms as duration_ms;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
@@ -87,7 +89,7 @@ settings_table! {
     /// Who may connect, subscribe and publish. Tokens are JSON Web Tokens; which channels need one is said by each
     /// `[[namespace]]`. With `hmac_secret` or `jwks_file` all channels of which none speaks need one.
     auth: AuthConfig {
-        /// The key of tokens that are signed with HS256, HS384 or HS512: as many random bytes as the hash has, 32 at least.
+        /// The key of tokens that are signed with HS256, HS384 or HS512: 32 random bytes at least.
         hmac_secret: Option<Secret> = None;
 
         /// A file with the public keys of tokens that are signed with RS256, ES256 or EdDSA: a JSON Web Key Set (RFC 7517).
@@ -95,7 +97,8 @@ settings_table! {
         jwks_file: Option<PathBuf> = None;
 
         /// The keys of which callers of the internal listener have to show one, in `X-API-Key` or as
-        /// `Authorization: apikey ...`. Several hold at the same time, so that they can be changed one after the other.
+        /// `Authorization: apikey ...`: 16 random characters each at least. Several hold at the same time, so that one can be
+        /// exchanged for another.
         api_keys: Vec<Secret> = Vec::new();
 
         /// What tokens must have in `aud`.

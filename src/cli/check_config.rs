@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{EXIT_USAGE, SettingFlags};
 use crate::config::{Difference, Expected, Resolved, one_line, resolve};
+use crate::rules::Rules;
 
 /// The arguments of `pushring check-config`.
 #[derive(Debug, Args)]
@@ -36,23 +37,24 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    match resolve(Some(&args.file), env, args.flags.into()) {
-        Ok(resolved) => {
-            let _ = writeln!(
-                out,
-                "{} is fine",
-                one_line(&args.file.display().to_string())
-            );
-            tell(&resolved, out);
-            ExitCode::SUCCESS
-        }
+    let resolved = match resolve(Some(&args.file), env, args.flags.into()) {
+        Ok(resolved) => resolved,
         Err(error) => {
             for problem in error.problems() {
                 let _ = writeln!(err, "{problem}");
             }
-            ExitCode::from(EXIT_USAGE)
+            return ExitCode::from(EXIT_USAGE);
         }
+    };
+    // The files that it names can be wrong as well.
+    if let Err(error) = Rules::new(&resolved.config) {
+        let _ = writeln!(err, "{}", one_line(&error.to_string()));
+        return ExitCode::from(EXIT_USAGE);
     }
+    let name = one_line(&args.file.display().to_string());
+    let _ = writeln!(out, "{name} is fine");
+    tell(&resolved, out);
+    ExitCode::SUCCESS
 }
 
 fn tell(resolved: &Resolved, out: &mut dyn Write) {
@@ -75,6 +77,9 @@ fn line_about(difference: &Difference) -> String {
         place,
     } = difference;
     let name = match channels {
+        Some(channels) if setting.name == "channels" => {
+            return format!("[[namespace]] for the channels {channels:?} ({place})");
+        }
         Some(channels) => format!("{channels:?}: {}", setting.name),
         None => setting.key(),
     };

@@ -9,8 +9,11 @@ use super::table::{Field, Setting, fields, namespace_fields, namespace_settings,
 use super::value::grouped;
 use super::{AuthConfig, Config, Who};
 
-/// Bytes that the key of HS256 has at least (RFC 7518, section 3.2).
-const SECRET_BYTES_MIN: usize = 32;
+/// Bytes that the key of HS256 has at least (RFC 7518, section 3.2). Who has a token can try out shorter ones.
+pub(crate) const SECRET_BYTES_MIN: usize = 32;
+
+/// Bytes that a key of the internal listener has at least.
+pub(crate) const API_KEY_BYTES_MIN: usize = 16;
 
 impl AuthConfig {
     /// Whether there is a key to check clients' tokens with.
@@ -113,25 +116,6 @@ pub enum Warning {
         /// In bytes.
         message_bytes_max: usize,
     },
-
-    /// What tokens must say is configured, and nothing checks tokens.
-    #[error(
-        "auth.{name} is about tokens, and no key is configured to check them with: write hmac_secret or jwks_file below [auth], or \
-         leave it out"
-    )]
-    ClaimWithoutKey {
-        /// `audience` or `issuer`.
-        name: &'static str,
-    },
-
-    /// A key that can be guessed.
-    #[error(
-        "auth.hmac_secret has {bytes} bytes: whoever has a token can try out keys that are shorter than {SECRET_BYTES_MIN}"
-    )]
-    ShortSecret {
-        /// How long it is.
-        bytes: usize,
-    },
 }
 
 fn warnings(config: &Config) -> Vec<Warning> {
@@ -140,20 +124,6 @@ fn warnings(config: &Config) -> Vec<Warning> {
         .collect();
     if config.insecure && warnings.is_empty() {
         warnings.push(Warning::NeedlesslyInsecure);
-    }
-    let claims = [
-        ("audience", &config.auth.audience),
-        ("issuer", &config.auth.issuer),
-    ];
-    let vain = claims
-        .into_iter()
-        .filter(|(_, claim)| claim.is_some() && !config.auth.checks_tokens());
-    warnings.extend(vain.map(|(name, _)| Warning::ClaimWithoutKey { name }));
-    if let Some(secret) = &config.auth.hmac_secret
-        && secret.reveal().len() < SECRET_BYTES_MIN
-    {
-        let bytes = secret.reveal().len();
-        warnings.push(Warning::ShortSecret { bytes });
     }
     let (backlog_bytes_max, message_bytes_max) = (
         config.slow_consumer.backlog_bytes_max,
@@ -224,11 +194,28 @@ pub(super) fn faults(config: &Config) -> Vec<(Spot, Fault)> {
 
 fn faults_of_auth(auth: &AuthConfig) -> Vec<(Spot, Fault)> {
     let mut faults = Vec::new();
+    if let Some(secret) = &auth.hmac_secret
+        && secret.reveal().len() < SECRET_BYTES_MIN
+    {
+        let bytes = secret.reveal().len();
+        let spot = Spot::Setting("auth.hmac_secret");
+        faults.push((spot, Fault::ShortSecret { bytes }));
+    }
+    let spot = Spot::Setting("auth.api_keys");
     for (number, key) in (1..).zip(&auth.api_keys) {
-        let key = key.reveal();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let spot = Spot::Setting("auth.api_keys");
+        let (key, bytes) = (key.reveal(), key.reveal().len());
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             faults.push((spot, Fault::ApiKey { number }));
+        } else if bytes < API_KEY_BYTES_MIN {
+            faults.push((spot, Fault::ShortApiKey { number, bytes }));
+        }
+    }
+    for (spot, name, claim) in [
+        ("auth.audience", "audience", &auth.audience),
+        ("auth.issuer", "issuer", &auth.issuer),
+    ] {
+        if claim.is_some() && !auth.checks_tokens() {
+            faults.push((Spot::Setting(spot), Fault::ClaimWithoutKey { name }));
         }
     }
     faults
@@ -269,8 +256,11 @@ impl Fault {
                 &["listen", "insecure", "auth.hmac_secret", "auth.jwks_file"]
             }
             Self::Reachable { .. } => &["internal", "insecure", "auth.api_keys"],
-            Self::TokenWithoutKey { .. } => &["auth.hmac_secret", "auth.jwks_file"],
-            Self::ApiKey { .. } => &["auth.api_keys"],
+            Self::TokenWithoutKey { .. } | Self::ClaimWithoutKey { .. } => {
+                &["auth.hmac_secret", "auth.jwks_file"]
+            }
+            Self::ShortSecret { .. } => &["auth.hmac_secret"],
+            Self::ApiKey { .. } | Self::ShortApiKey { .. } => &["auth.api_keys"],
             Self::NamespaceTwice { .. } => &["namespace.channels"],
             Self::SamePort { .. } => &["listen", "internal"],
             Self::Origin { .. } => &["origins.allowed"],

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
 use super::pattern::{ChannelPattern, PatternError};
 use super::table::{Setting, namespace_section};
 
@@ -212,14 +213,45 @@ pub enum Fault {
         name: &'static str,
     },
 
-    /// A key that no header can carry.
+    /// What tokens must say is configured, and nothing checks tokens.
     #[error(
-        "entry {number} of auth.api_keys is empty or has a character that a header cannot carry; write letters, digits and \
-         signs without spaces"
+        "auth.{name} is about tokens, and no key is configured to check them with; write hmac_secret or jwks_file below [auth] \
+         as well, or leave it out"
+    )]
+    ClaimWithoutKey {
+        /// `audience` or `issuer`.
+        name: &'static str,
+    },
+
+    /// A secret that can be guessed.
+    #[error(
+        "auth.hmac_secret has {bytes} bytes; write at least {SECRET_BYTES_MIN} random ones, such as openssl rand -hex 32 prints"
+    )]
+    ShortSecret {
+        /// Its length.
+        bytes: usize,
+    },
+
+    /// A key that no header can carry. It is not shown.
+    #[error(
+        "entry {number} of auth.api_keys has a character that a header cannot carry; write letters, digits and signs without \
+         spaces"
     )]
     ApiKey {
-        /// Counted from one. The key itself is not shown.
+        /// Counted from one.
         number: usize,
+    },
+
+    /// A key that can be guessed.
+    #[error(
+        "entry {number} of auth.api_keys has {bytes} bytes; write at least {API_KEY_BYTES_MIN} random ones, such as \
+         openssl rand -hex 32 prints"
+    )]
+    ShortApiKey {
+        /// Counted from one.
+        number: usize,
+        /// Its length.
+        bytes: usize,
     },
 
     /// There is no such variable.
@@ -299,7 +331,10 @@ impl Fault {
             | Self::SectionAsSetting { .. }
             | Self::NamespaceTwice { .. }
             | Self::TokenWithoutKey { .. }
+            | Self::ClaimWithoutKey { .. }
+            | Self::ShortSecret { .. }
             | Self::ApiKey { .. }
+            | Self::ShortApiKey { .. }
             | Self::Reachable { .. }
             | Self::SamePort { .. }
             | Self::Origin { .. } => false,

@@ -138,7 +138,8 @@ fn values(setting: &Setting) -> String {
 /// Something to write for a setting without a default, as it is written in the file.
 fn example(setting: &Setting) -> &'static str {
     match setting.expected() {
-        Expected::Secret => "\"at least 32 random characters\"",
+        // Too short to be taken over as it stands.
+        Expected::Secret => "\"...\"",
         Expected::File => "\"/etc/pushring/jwks.json\"",
         Expected::Pattern => "\"news:*\"",
         Expected::Word(_) => "\"anyone\"",

@@ -1,6 +1,6 @@
 //! `[auth]`: what is read, what is refused, and that no secret is shown.
 
-use pushring::config::{Overrides, Secret, Warning, resolve};
+use pushring::config::{Overrides, Secret, resolve};
 
 use crate::support::{TempFile, from_text, from_variables, lines_about, no_flags, variables};
 
@@ -8,7 +8,7 @@ use crate::support::{TempFile, from_text, from_variables, lines_about, no_flags,
 fn keys_and_claims_arrive_from_the_file_and_from_variables() {
     let in_file = from_text(
         "[auth]\nhmac_secret = \"0123456789abcdef0123456789abcdef\"\njwks_file = \"/etc/jwks.json\"\n\
-         api_keys = [\"one\", \"another\"]\naudience = \"pushring\"\nissuer = \"login\"\n",
+         api_keys = [\"0123456789abcdef\", \"fedcba9876543210\"]\naudience = \"pushring\"\nissuer = \"login\"\n",
     )
     .unwrap();
     let in_variables = from_variables(&[
@@ -17,7 +17,10 @@ fn keys_and_claims_arrive_from_the_file_and_from_variables() {
             "0123456789abcdef0123456789abcdef",
         ),
         ("PUSHRING_AUTH_JWKS_FILE", "/etc/jwks.json"),
-        ("PUSHRING_AUTH_API_KEYS", "one, another"),
+        (
+            "PUSHRING_AUTH_API_KEYS",
+            "0123456789abcdef, fedcba9876543210",
+        ),
         ("PUSHRING_AUTH_AUDIENCE", "pushring"),
         ("PUSHRING_AUTH_ISSUER", "login"),
     ])
@@ -28,7 +31,7 @@ fn keys_and_claims_arrive_from_the_file_and_from_variables() {
     let secret = auth.hmac_secret.as_ref().map(Secret::reveal);
     assert_eq!(secret, Some("0123456789abcdef0123456789abcdef"));
     let keys: Vec<&str> = auth.api_keys.iter().map(Secret::reveal).collect();
-    assert_eq!(keys, ["one", "another"]);
+    assert_eq!(keys, ["0123456789abcdef", "fedcba9876543210"]);
     assert_eq!(
         auth.jwks_file.as_ref().unwrap().to_str(),
         Some("/etc/jwks.json")
@@ -60,13 +63,19 @@ fn what_is_empty_is_refused_and_not_taken_for_not_set() {
 
 #[test]
 fn a_key_that_no_header_can_carry_is_refused_by_its_number() {
-    for key in ["", "with space", "grüße", "line\\nfeed"] {
-        let lines = lines_about(format!("[auth]\n\napi_keys = [\"good\", \"{key}\"]\n"));
+    for key in [
+        "with space and more",
+        "grüße, grüße, grüße",
+        "line\\nfeed, line feed",
+    ] {
+        let lines = lines_about(format!(
+            "[auth]\n\napi_keys = [\"0123456789abcdef\", \"{key}\"]\n"
+        ));
         assert_eq!(
             lines,
             [
-                "FILE:3: entry 2 of auth.api_keys is empty or has a character that a header cannot carry; write letters, digits and \
-                 signs without spaces"
+                "FILE:3: entry 2 of auth.api_keys has a character that a header cannot carry; write letters, digits and signs \
+                 without spaces"
             ],
             "{key}"
         );
@@ -74,18 +83,28 @@ fn a_key_that_no_header_can_carry_is_refused_by_its_number() {
 }
 
 #[test]
-fn a_short_secret_and_claims_without_a_key_are_warned_of() {
-    let config = from_text("[auth]\nhmac_secret = 'short'\n").unwrap();
+fn keys_that_can_be_guessed_are_refused() {
     assert_eq!(
-        config.validate().unwrap(),
-        [Warning::ShortSecret { bytes: 5 }]
-    );
-    let config = from_text("[auth]\nissuer = 'login'\naudience = 'us'\n").unwrap();
-    assert_eq!(
-        config.validate().unwrap(),
+        lines_about(
+            "[auth]\nhmac_secret = 'short'\napi_keys = ['0123456789abcdef', 'short', '']\n"
+        ),
         [
-            Warning::ClaimWithoutKey { name: "audience" },
-            Warning::ClaimWithoutKey { name: "issuer" }
+            "FILE:2: auth.hmac_secret has 5 bytes; write at least 32 random ones, such as openssl rand -hex 32 prints",
+            "FILE:3: entry 2 of auth.api_keys has 5 bytes; write at least 16 random ones, such as openssl rand -hex 32 prints",
+            "FILE:3: entry 3 of auth.api_keys has 0 bytes; write at least 16 random ones, such as openssl rand -hex 32 prints",
+        ]
+    );
+}
+
+#[test]
+fn what_tokens_must_say_is_refused_where_nothing_checks_them() {
+    assert_eq!(
+        lines_about("[auth]\nissuer = 'login'\naudience = 'us'\n"),
+        [
+            "FILE:3: auth.audience is about tokens, and no key is configured to check them with; write hmac_secret or jwks_file \
+             below [auth] as well, or leave it out",
+            "FILE:2: auth.issuer is about tokens, and no key is configured to check them with; write hmac_secret or jwks_file \
+             below [auth] as well, or leave it out",
         ]
     );
 }
@@ -94,6 +113,8 @@ fn a_short_secret_and_claims_without_a_key_are_warned_of() {
 #[test]
 fn no_line_about_a_mistake_shows_a_secret() {
     for text in [
+        "[auth]\nhmac_secret = 'sesame'\n",
+        "[auth]\napi_keys = ['sesame']\n",
         "[auth]\nhmac_secret = ['sesame']\n",
         "[auth]\nhmac_secret = { sesame = 1 }\n",
         "[auth]\napi_keys = 'sesame'\n",
@@ -124,7 +145,10 @@ fn no_line_about_a_mistake_shows_a_secret() {
 
 #[test]
 fn what_a_file_changes_is_told_without_its_secrets() {
-    let file = TempFile::new("[auth]\nhmac_secret = 'sesame'\napi_keys = ['sesame', 'sesame2']\n");
+    let file = TempFile::new(
+        "[auth]\nhmac_secret = 'sesamesesamesesamesesamesesamesesame'\n\
+         api_keys = ['sesamesesamesesame', 'sesame2sesame2sesame2']\n",
+    );
     let resolved = resolve(Some(&file.0), variables(&[]), Overrides { ..no_flags() }).unwrap();
     let told: Vec<(String, &str)> = resolved
         .differences

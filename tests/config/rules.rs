@@ -66,7 +66,10 @@ fn a_listener_that_other_machines_reach_is_let_in_where_something_checks_who_com
         "0123456789abcdef0123456789abcdef",
     );
     let jwks = ("PUSHRING_AUTH_JWKS_FILE", "/etc/pushring/jwks.json");
-    let keys = ("PUSHRING_AUTH_API_KEYS", "one,another");
+    let keys = (
+        "PUSHRING_AUTH_API_KEYS",
+        "0123456789abcdef,fedcba9876543210",
+    );
     let listen = ("PUSHRING_LISTEN", "0.0.0.0:9000");
     let internal = ("PUSHRING_INTERNAL", "0.0.0.0:9001");
     for (variables, refused) in [
@@ -117,6 +120,7 @@ fn who_mistyped_a_key_is_not_told_that_the_listener_is_open() {
         "listen = '0.0.0.0:8000'\n[auth]\nhmac_secret = 5\n",
         "listen = '0.0.0.0:8000'\n[auth]\njwks_file = ''\n",
         "internal = '0.0.0.0:8001'\n[auth]\napi_keys = 'x'\n",
+        "internal = '0.0.0.0:8001'\n[auth]\napi_keys = ['x']\n",
         "internal = '0.0.0.0:8001'\n[auth]\napi_key = ['x']\n",
     ] {
         let lines = lines_about(text);
