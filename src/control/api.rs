@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
 use super::json::{self, Broadcast, Publish};
-use super::{Control, PublishError, metrics};
+use super::{Control, PublishError, ReloadError, metrics};
 use crate::channel::ChannelName;
 use crate::endpoint::Payload;
 use crate::publication::{Kind, Position};
@@ -31,25 +32,38 @@ const HELP: &str = "pushring, internal listener\n\
     POST /pub/{channel}   publishes the body\n\
     POST /api/publish     {\"channel\": \"news\", \"data\": any JSON}\n\
     POST /api/broadcast   {\"channels\": [\"news\", \"sport\"], \"data\": any JSON}\n\
+    POST /api/reload      reads the configuration again\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";
 
 pub fn router(control: Arc<Control>) -> Router {
-    let message = DefaultBodyLimit::max(control.message_bytes_max);
-    let call = DefaultBodyLimit::max(control.message_bytes_max + ENVELOPE_BYTES_MAX);
+    let message = from_fn_with_state((control.clone(), 0), limit_body);
+    let call = from_fn_with_state((control.clone(), ENVELOPE_BYTES_MAX), limit_body);
     Router::new()
         .route("/", get(async || HELP))
         .route("/pub/{*channel}", post(publish_body).layer(message))
         .route("/pub/", post(publish_body))
-        .route("/api/publish", post(publish).layer(call))
+        .route("/api/publish", post(publish).layer(call.clone()))
         .route("/api/broadcast", post(broadcast).layer(call))
+        .route("/api/reload", post(reload))
         .route("/api/{method}", post(unknown_method))
         .route("/metrics", get(scrape))
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))
         .fallback(async || (StatusCode::NOT_FOUND, HELP))
         .with_state(control)
+}
+
+/// Refuses bodies that are longer than a message may be at this moment and so much more.
+async fn limit_body(
+    State((control, more_bytes)): State<(Arc<Control>, usize)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let bytes_max = control.message_bytes_max() + more_bytes;
+    DefaultBodyLimit::max(bytes_max).apply(&mut request);
+    next.run(request).await
 }
 
 /// `POST /pub/{channel}`: the body is the message.
@@ -125,10 +139,45 @@ async fn broadcast(
     ))
 }
 
+/// `POST /api/reload`: the configuration is read again. Without one that can be, or with mistakes in it, nothing changes.
+async fn reload(State(control): State<Arc<Control>>) -> Response {
+    let Some(reload) = &control.reload else {
+        return json_response(error_json(
+            NOT_AVAILABLE,
+            "not available: the server was started without a configuration that can be read again",
+        ));
+    };
+    match reload.run("POST /api/reload").await {
+        Ok(reloaded) => {
+            let list = |lines: Vec<String>| lines.join(",");
+            let changed = reloaded.changed.iter().map(json_line).collect();
+            let kept = reloaded.kept.iter().map(json_line).collect();
+            json_response(format!(
+                "{{\"result\":{{\"changed\":[{}],\"kept\":[{}]}}}}",
+                list(changed),
+                list(kept)
+            ))
+        }
+        Err(ReloadError::ShuttingDown) => json_response(error_json(
+            NOT_AVAILABLE,
+            &ReloadError::ShuttingDown.to_string(),
+        )),
+        Err(error) => {
+            let problems: Vec<String> = error.lines().iter().map(json_line).collect();
+            let body = format!(
+                "{{\"error\":{{\"code\":{BAD_REQUEST},\"message\":\"the configuration cannot be used, and nothing has \
+                 changed\"}},\"problems\":[{}]}}",
+                problems.join(",")
+            );
+            (StatusCode::BAD_REQUEST, json_response(body)).into_response()
+        }
+    }
+}
+
 async fn unknown_method() -> Response {
     json_response(error_json(
         METHOD_NOT_FOUND,
-        "method not found: there are publish and broadcast",
+        "method not found: there are publish, broadcast and reload",
     ))
 }
 
@@ -169,7 +218,7 @@ fn parse<T: serde::de::DeserializeOwned>(
         let body = error_json(BAD_REQUEST, &format!("bad request: {error}"));
         Box::new((StatusCode::BAD_REQUEST, json_response(body)).into_response())
     })?;
-    if data.len() > control.message_bytes_max {
+    if data.len() > control.message_bytes_max() {
         return Err(Box::new(too_large(control)));
     }
     Ok((parameters, data))
@@ -195,7 +244,7 @@ fn refuse_body(control: &Control, error: &BytesRejection) -> Response {
 }
 
 fn too_large(control: &Control) -> Response {
-    let max = control.message_bytes_max;
+    let max = control.message_bytes_max();
     let reason = format!("the message has more than {max} bytes (limits.message_bytes_max)\n");
     (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
 }
@@ -212,8 +261,16 @@ fn position_json(position: Position) -> String {
 }
 
 fn error_json(code: u32, message: &str) -> String {
-    let mut quoted = String::with_capacity(message.len());
-    for c in message.chars() {
+    let message = json_line(&message);
+    format!("{{\"error\":{{\"code\":{code},\"message\":{message}}}}}")
+}
+
+/// What something says of itself, as a JSON text.
+fn json_line(line: &impl ToString) -> String {
+    let line = line.to_string();
+    let mut quoted = String::with_capacity(line.len() + 2);
+    quoted.push('"');
+    for c in line.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             c if c.is_control() => {
@@ -223,5 +280,6 @@ fn error_json(code: u32, message: &str) -> String {
             c => quoted.push(c),
         }
     }
-    format!("{{\"error\":{{\"code\":{code},\"message\":\"{quoted}\"}}}}")
+    quoted.push('"');
+    quoted
 }

@@ -8,6 +8,7 @@ mod handle;
 pub mod json;
 mod metrics;
 mod office;
+mod reload;
 
 use std::future::Future;
 use std::io;
@@ -19,25 +20,37 @@ use prometheus_client::registry::Registry;
 pub(crate) use handle::Letter;
 pub use handle::{Handle, PostError, PublishError};
 pub use office::Office;
+pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader};
 
-use crate::config::Config;
 use crate::metrics::ShardMetrics;
 
 /// What every request handler reaches.
 pub struct Control {
     handle: Handle,
     registry: Registry,
-    message_bytes_max: usize,
+    live: LiveWatch,
+    reload: Option<Arc<Reload>>,
 }
 
 impl Control {
-    /// For a server whose shards all run.
-    pub fn new(config: &Config, handle: Handle, shards: Vec<Arc<ShardMetrics>>) -> Arc<Self> {
+    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again.
+    pub fn new(
+        live: LiveWatch,
+        handle: Handle,
+        shards: Vec<Arc<ShardMetrics>>,
+        reload: Option<Arc<Reload>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             handle,
             registry: metrics::registry(shards),
-            message_bytes_max: config.limits.message_bytes_max,
+            live,
+            reload,
         })
+    }
+
+    /// The longest message, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.live.borrow().config.limits.message_bytes_max
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Letter, Placed};
+use super::reload::{ReloadError, Reloader};
 use crate::channel::Answer;
 use crate::reactor::Mailboxes;
 use crate::shard::mail::{Delivery, Request, Ticket};
@@ -31,6 +32,8 @@ pub struct Office {
     calls: HashMap<u64, Call>,
     next_call: u64,
     shards_left: usize,
+    reloader: Reloader,
+    draining: bool,
 }
 
 impl Office {
@@ -43,6 +46,7 @@ impl Office {
         letters: mpsc::Receiver<Letter>,
         shards: usize,
         hash_seed: u64,
+        reloader: Reloader,
     ) -> io::Result<Self> {
         let bell = mail.bell().watch()?;
         Ok(Self {
@@ -55,6 +59,8 @@ impl Office {
             calls: HashMap::new(),
             next_call: 0,
             shards_left: shards,
+            reloader,
+            draining: false,
         })
     }
 
@@ -129,7 +135,19 @@ impl Office {
                     self.outgoing.push_back((shard, request));
                 }
             }
+            Letter::Reload { answer, .. } if self.draining => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(ReloadError::ShuttingDown));
+            }
+            Letter::Reload { prepared, answer } => {
+                if let Some(live) = self.reloader.begin(*prepared, answer) {
+                    let reloads =
+                        (0..self.shards).map(|shard| (shard, Request::Reload(live.clone())));
+                    self.outgoing.extend(reloads);
+                }
+            }
             Letter::Drain { drain_ms } => {
+                self.draining = true;
                 let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
                 self.outgoing.extend(drains);
             }
@@ -172,6 +190,7 @@ impl Office {
                             let _ = asker.send(*answer);
                         }
                     }
+                    Delivery::Reloaded { version } => self.reloader.note(version),
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }

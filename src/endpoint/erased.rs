@@ -4,6 +4,7 @@ use std::any::Any;
 
 use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
 use crate::channel::{Answer, Refused};
+use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
@@ -54,6 +55,7 @@ pub trait Erased {
         reason: &str,
         context: &mut Context<'_>,
     );
+    fn reloaded(&mut self, config: &Config);
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -142,6 +144,10 @@ impl<E: Endpoint> Erased for E {
         }
     }
 
+    fn reloaded(&mut self, config: &Config) {
+        Endpoint::reloaded(self, config);
+    }
+
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
         if let Ok(state) = state.downcast() {
             Endpoint::close(self, *state, closed, publisher);
@@ -162,6 +168,13 @@ impl Endpoints {
     /// Calls the factories of all routes.
     pub fn new(routes: &Routes) -> Self {
         Self(routes.instances().collect())
+    }
+
+    /// Tells all instances of other settings.
+    pub(crate) fn reload(&mut self, config: &Config) {
+        for endpoint in &mut self.0 {
+            endpoint.reloaded(config);
+        }
     }
 
     /// The instance of a route.

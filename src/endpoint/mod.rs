@@ -180,6 +180,12 @@ pub trait Endpoint: 'static {
         let _ = (state, code, reason, context);
     }
 
+    /// The server's settings have changed while it runs; [`Context::rules`] says from now on what they say. For endpoints that
+    /// keep something of the configuration.
+    fn reloaded(&mut self, config: &Config) {
+        let _ = config;
+    }
+
     /// The connection is over. Called exactly once for each that was opened, whichever way it
     /// ends; the state is given back.
     fn close(&mut self, state: Self::State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 
@@ -9,6 +10,7 @@ use super::Endpoint;
 use super::erased::Erased;
 use super::request::{Attributes, Request};
 use crate::channel::NameError;
+use crate::config::Config;
 use crate::ws::deflate::Policy;
 use crate::ws::handshake::{self, Head, OriginPatternError, Origins, Preference, Refusal, Upgrade};
 use crate::ws::message::Limits;
@@ -54,6 +56,7 @@ pub struct Route {
     subprotocols: Vec<&'static str>,
     preference: Preference,
     message_bytes_max: Option<usize>,
+    message_bytes_max_of: Option<fn(&Config) -> usize>,
     interceptor: Option<Interceptor>,
 }
 
@@ -76,6 +79,7 @@ impl Route {
             subprotocols: Vec::new(),
             preference: Preference::Client,
             message_bytes_max: None,
+            message_bytes_max_of: None,
             interceptor: None,
         }
     }
@@ -114,6 +118,12 @@ impl Route {
     /// with 1009. Without it the server's setting `limits.message_bytes_max` holds.
     pub fn message_bytes_max(mut self, bytes: usize) -> Self {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// What [`Route::message_bytes_max`] is with other settings, where it depends on those.
+    pub(crate) fn message_bytes_max_of(mut self, of: fn(&Config) -> usize) -> Self {
+        self.message_bytes_max_of = Some(of);
         self
     }
 
@@ -207,10 +217,34 @@ enum Target {
     Page(u16),
 }
 
-/// A route with its origins parsed.
+/// A route with what depends on settings.
 struct Prepared {
     origins: Origins,
-    route: Route,
+    message_bytes_max: Option<usize>,
+    route: Arc<Route>,
+}
+
+impl Prepared {
+    /// With the origins that hold where a route does not say.
+    fn new(
+        route: Arc<Route>,
+        message_bytes_max: Option<usize>,
+        (allowed, missing_allowed): (&[String], bool),
+    ) -> Result<Self, RouteError> {
+        let allowed = route.origins.as_deref().unwrap_or(allowed);
+        let missing_allowed = route.missing_origin.unwrap_or(missing_allowed);
+        match Origins::parse(allowed, missing_allowed) {
+            Ok(origins) => Ok(Self {
+                origins,
+                message_bytes_max,
+                route,
+            }),
+            Err(error) => Err(RouteError::Origin {
+                pattern: route.pattern.clone(),
+                error,
+            }),
+        }
+    }
 }
 
 /// Where a path leads.
@@ -238,7 +272,7 @@ impl Routes {
     pub fn new(
         routes: Vec<Route>,
         pages: Vec<Page>,
-        (allowed, missing_allowed): (&[String], bool),
+        origins: (&[String], bool),
         not_found: &'static str,
     ) -> Result<Self, RouteError> {
         if routes.len() + pages.len() > TARGETS_MAX {
@@ -258,15 +292,8 @@ impl Routes {
         let routes = routes
             .into_iter()
             .map(|route| {
-                let allowed = route.origins.as_deref().unwrap_or(allowed);
-                let missing_allowed = route.missing_origin.unwrap_or(missing_allowed);
-                match Origins::parse(allowed, missing_allowed) {
-                    Ok(origins) => Ok(Prepared { origins, route }),
-                    Err(error) => Err(RouteError::Origin {
-                        pattern: route.pattern,
-                        error,
-                    }),
-                }
+                let message_bytes_max = route.message_bytes_max;
+                Prepared::new(Arc::new(route), message_bytes_max, origins)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -274,6 +301,25 @@ impl Routes {
             routes,
             pages,
             not_found,
+        })
+    }
+
+    /// The same routes and pages with other settings.
+    ///
+    /// # Errors
+    /// [`RouteError::Origin`].
+    pub(crate) fn renewed(&self, config: &Config) -> Result<Self, RouteError> {
+        let origins = (&*config.origins.allowed, config.origins.missing_allowed);
+        let routes = self.routes.iter().map(|Prepared { route, .. }| {
+            let of_config = route.message_bytes_max_of.map(|of| of(config));
+            let message_bytes_max = of_config.or(route.message_bytes_max);
+            Prepared::new(route.clone(), message_bytes_max, origins)
+        });
+        Ok(Self {
+            router: self.router.clone(),
+            routes: routes.collect::<Result<_, _>>()?,
+            pages: self.pages.clone(),
+            not_found: self.not_found,
         })
     }
 
@@ -303,8 +349,7 @@ impl Routes {
 
     /// Bounds of the messages of a route's clients.
     pub(crate) fn limits(&self, route: u16, general: Limits) -> Limits {
-        let route = &self.routes[usize::from(route)].route;
-        let message_bytes_max = route.message_bytes_max;
+        let message_bytes_max = self.routes[usize::from(route)].message_bytes_max;
         Limits {
             message_bytes_max: message_bytes_max.unwrap_or(general.message_bytes_max),
         }
@@ -330,7 +375,7 @@ impl<'a> Destination<'a> {
         peer: IpAddr,
         deflate: Option<&Policy>,
     ) -> Result<(Upgrade, Request<'a>), Refusal> {
-        let Prepared { origins, route } = self.prepared;
+        let Prepared { origins, route, .. } = self.prepared;
         let upgrade =
             handshake::upgrade_preferring(route.preference, head, origins, &route.subprotocols)?
                 .negotiate_deflate(head, deflate)?;

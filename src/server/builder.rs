@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{Server, StartError};
-use crate::config::Config;
-use crate::control::{Handle, Letter};
+use crate::config::{Config, ConfigError};
+use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
 
 /// For paths that lead nowhere.
@@ -54,6 +54,8 @@ pub struct Builder {
     stomp: bool,
     internal: bool,
     heed_signals: bool,
+    load: Option<Load>,
+    hear: Option<Hear>,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -64,6 +66,8 @@ pub(super) struct Plan {
     pub routes: Routes,
     pub internal: bool,
     pub heed_signals: bool,
+    pub load: Option<Load>,
+    pub hear: Option<Hear>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -79,6 +83,8 @@ impl Builder {
             stomp: false,
             internal: false,
             heed_signals: false,
+            load: None,
+            hear: None,
             handle,
             letters,
         }
@@ -145,6 +151,22 @@ impl Builder {
         self
     }
 
+    /// Says how to read the configuration again, for `POST /api/reload` of the internal listener and, with
+    /// [`Builder::heed_signals`], for SIGHUP. A program can do without and call [`Handle::reload`].
+    pub fn reload_from(
+        mut self,
+        load: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        self.load = Some(Box::new(load));
+        self
+    }
+
+    /// Is called with the settings whenever others hold, on a thread that must not be blocked.
+    pub fn on_reload(mut self, hear: impl Fn(&Config) + Send + 'static) -> Self {
+        self.hear = Some(Box::new(hear));
+        self
+    }
+
     /// Closes all connections and ends the server at SIGTERM and SIGINT, and the process at once
     /// at the second of them.
     pub fn heed_signals(mut self) -> Self {
@@ -185,6 +207,8 @@ impl Builder {
             routes,
             internal: self.internal,
             heed_signals: self.heed_signals,
+            load: self.load,
+            hear: self.hear,
             handle: self.handle,
             letters: self.letters,
         })

@@ -40,6 +40,7 @@ mod owner;
 mod post;
 mod rate;
 mod recover;
+mod reload;
 mod subscribe;
 mod timers;
 mod wheel;
@@ -51,6 +52,7 @@ use foldhash::quality::FixedState;
 
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
+pub use reload::Live;
 
 use crate::channel::{Directory, DirectoryLimits, QueueLimits, Queues, Refused};
 use crate::config::Config;
@@ -149,6 +151,8 @@ pub struct Shard {
     hands_left: usize,
     /// What those who came back have missed, as lanes send it.
     recovered: Recovered,
+    /// Settings to be taken over with the next turn, and who is told then.
+    reloads: VecDeque<(usize, Arc<Live>)>,
 }
 
 /// A connection, its number for a subscription, and what became of that.
@@ -175,14 +179,7 @@ impl Shard {
             ),
             queues: Queues::new(
                 hasher.clone(),
-                QueueLimits {
-                    queues_max: config.queues.queues_max,
-                    messages_max: config.queues.queue_messages_max,
-                    bytes_max: config.queues.queue_bytes_max,
-                    total_bytes_max: config.queues.shard_bytes_max,
-                    window_bytes_max: config.queues.window_bytes_max,
-                    deliveries_max: config.queues.deliveries_max,
-                },
+                queue_limits(&config),
                 identity.first_epoch | QUEUES,
             ),
             codec: Codec::new(sessions.compression),
@@ -204,6 +201,7 @@ impl Shard {
             handed: VecDeque::new(),
             hands_left: 0,
             recovered: Recovered::default(),
+            reloads: VecDeque::new(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
@@ -280,6 +278,7 @@ impl Shard {
     /// Whether another turn would get something done without anything new arriving.
     pub fn has_work(&self) -> bool {
         self.outbox.has_work()
+            || !self.reloads.is_empty()
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
             || self.has_handouts()
@@ -327,6 +326,7 @@ impl Shard {
     /// ends at a certain time; nothing here waits by it.
     pub fn begin_turn(&mut self, now_ms: u64, unix_ms: u64) {
         self.unix_ms = unix_ms;
+        self.take_over(now_ms);
         // Only those that are there: what is published in answer to one has the next turn.
         for _ in 0..self.confirmations.len() {
             if let Some((ticket, result)) = self.confirmations.pop_front() {
@@ -384,6 +384,17 @@ impl Shard {
             connection.paused = false;
             self.effects.push_back(Effect::Read(id));
         }
+    }
+}
+
+fn queue_limits(config: &Config) -> QueueLimits {
+    QueueLimits {
+        queues_max: config.queues.queues_max,
+        messages_max: config.queues.queue_messages_max,
+        bytes_max: config.queues.queue_bytes_max,
+        total_bytes_max: config.queues.shard_bytes_max,
+        window_bytes_max: config.queues.window_bytes_max,
+        deliveries_max: config.queues.deliveries_max,
     }
 }
 

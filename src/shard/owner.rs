@@ -42,6 +42,7 @@ impl Shard {
             }
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
+            Request::Reload(live) => self.note_reload(from, live),
         }
     }
 
@@ -78,8 +79,8 @@ impl Shard {
                 self.go_on_draining(now_ms);
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
-            // Nobody on a shard asks for this.
-            Delivery::Drained => {}
+            // No shard asks for these.
+            Delivery::Reloaded { .. } | Delivery::Drained => {}
         }
     }
 
@@ -119,7 +120,7 @@ impl Shard {
         }
     }
 
-    fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
+    pub(super) fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
         if to == self.identity.shard {
             self.handle_delivery(now_ms, delivery);
         } else {
@@ -317,6 +318,14 @@ impl Shard {
         if let Some(ticket) = done {
             self.answer(now_ms, from, Delivery::Done { ticket });
         }
+        self.send_handed(now_ms, out);
+        if let Some(begun) = begun {
+            self.answer(now_ms, from, begun);
+        }
+    }
+
+    /// Sends messages of queues to who has them now.
+    pub(super) fn send_handed(&mut self, now_ms: u64, out: Vec<Handed<Consumer>>) {
         for Handed {
             consumer,
             publication,
@@ -329,9 +338,6 @@ impl Shard {
                 redelivered,
             };
             self.answer(now_ms, consumer.shard, Delivery::Handed(Box::new(message)));
-        }
-        if let Some(begun) = begun {
-            self.answer(now_ms, from, begun);
         }
     }
 }
