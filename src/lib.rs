@@ -72,6 +72,7 @@ pub mod reactor;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod sse;
 pub mod stomp;
 pub mod table;
 pub mod ws;

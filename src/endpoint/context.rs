@@ -7,14 +7,24 @@ use crate::channel::{ChannelName, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::Kind;
 use crate::raw;
+use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
+
+/// How a connection is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    /// In WebSocket frames, compressed as agreed.
+    WebSocket(Option<Agreement>),
+    /// In events.
+    EventStream,
+}
 
 /// The connection that a callback is called for, and the channels.
 pub struct Context<'a> {
     name: ConnectionName,
     next_number: &'a mut u32,
-    deflate: Option<Agreement>,
+    transport: Transport,
     codec: &'a mut Codec,
     out: &'a mut BytesMut,
     commands: &'a mut Vec<Command>,
@@ -25,7 +35,7 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         name: ConnectionName,
         next_number: &'a mut u32,
-        deflate: Option<Agreement>,
+        transport: Transport,
         codec: &'a mut Codec,
         out: &'a mut BytesMut,
         commands: &'a mut Vec<Command>,
@@ -33,7 +43,7 @@ impl<'a> Context<'a> {
         Self {
             name,
             next_number,
-            deflate,
+            transport,
             codec,
             out,
             commands,
@@ -44,6 +54,12 @@ impl<'a> Context<'a> {
     /// The connection's name, by which the server's handle reaches it from any thread.
     pub fn name(&self) -> ConnectionName {
         self.name
+    }
+
+    /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client
+    /// cannot answer, and not a WebSocket.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(self.transport, Transport::EventStream)
     }
 
     /// Sends a message to this connection, in front of all publications that have not left yet.
@@ -69,12 +85,20 @@ impl<'a> Context<'a> {
     /// Returns the number that [`Endpoint::subscribed`](super::Endpoint::subscribed) is called with
     /// when it has begun.
     pub fn subscribe(&mut self, channel: ChannelName) -> u32 {
-        self.subscribe_in(channel, Form::Raw)
+        let form = match self.transport {
+            Transport::WebSocket(_) => Form::Raw,
+            // There may be more channels.
+            Transport::EventStream => Form::Sse { with_ids: false },
+        };
+        self.subscribe_in(channel, form)
     }
 
     /// Subscribes this connection to publications in a form of a protocol's own.
     pub(crate) fn subscribe_in(&mut self, channel: ChannelName, form: Form) -> u32 {
-        let deflate = self.deflate.map(Agreement::server_window);
+        let deflate = match self.transport {
+            Transport::WebSocket(deflate) => deflate.map(Agreement::server_window),
+            Transport::EventStream => None,
+        };
         self.subscribe_via(channel, Via::Lane(Encoding { form, deflate }))
     }
 
@@ -244,6 +268,8 @@ impl<'a> Context<'a> {
 
     /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,
     /// behind what was sent to it before. Nothing is received any more.
+    ///
+    /// An event stream has no codes: its client sees the end and connects again, unless an event has told it not to.
     pub fn close(&mut self, code: CloseCode, reason: impl Into<String>) {
         self.closing.get_or_insert_with(|| (code, reason.into()));
     }
@@ -251,6 +277,13 @@ impl<'a> Context<'a> {
     /// Sends bytes of which is known what they are: a text must be UTF-8.
     pub(crate) fn send_kind(&mut self, kind: Kind, bytes: &[u8]) {
         self.put(kind, bytes);
+    }
+
+    /// Appends what only event streams have: blocks of the stream, whole. Nothing on a WebSocket.
+    pub(crate) fn send_blocks(&mut self, put: impl FnOnce(&mut BytesMut)) {
+        if self.is_event_stream() && self.closing.is_none() {
+            put(self.out);
+        }
     }
 
     pub(crate) fn send_payload(&mut self, payload: &Payload) {
@@ -263,9 +296,15 @@ impl<'a> Context<'a> {
     }
 
     fn put(&mut self, kind: Kind, bytes: &[u8]) {
-        if self.closing.is_none() {
-            self.codec
-                .put_frame(self.out, self.deflate, raw::opcode(kind), bytes);
+        if self.closing.is_some() {
+            return;
+        }
+        match self.transport {
+            Transport::WebSocket(deflate) => {
+                let opcode = raw::opcode(kind);
+                self.codec.put_frame(self.out, deflate, opcode, bytes);
+            }
+            Transport::EventStream => sse::put_message(self.out, kind, bytes),
         }
     }
 

@@ -1,17 +1,21 @@
 //! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
-//! `/echo`.
+//! `/echo`. The first two are event streams as well.
 
 use super::{Context, Endpoint, Message, Request, Route};
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, Refused};
+use crate::encoding::Form;
+use crate::publication::Position;
+use crate::sse;
+use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
 
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
-        Route::new("/sub/{*channel}", || Subscriber),
-        Route::new("/sub", || Several),
+        Route::new("/sub/{*channel}", || Subscriber).event_stream(),
+        Route::new("/sub", || Several).event_stream(),
         // A catch-all does not match nothing at all, which deserves its own answer.
-        Route::new("/sub/", || Subscriber),
+        Route::new("/sub/", || Subscriber).event_stream(),
         Route::new("/pub/{*channel}", || Publish),
         Route::new("/pub/", || Publish),
     ];
@@ -26,35 +30,82 @@ impl Endpoint for Subscriber {
     type State = ();
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        context.subscribe(channel(request)?);
+        subscribe(channel(request)?, context);
         Ok(())
     }
 
     fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn subscribed(
+        &mut self,
+        (): &mut (),
+        _: u32,
+        result: Result<Position, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        begin(result, context);
+    }
 }
 
 /// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
 /// is for the payload to say.
 struct Several;
 
-impl Endpoint for Several {
-    type State = ();
+/// Whether a connection is subscribed to one channel alone.
+struct Alone(bool);
 
-    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        let channels = request.query().unwrap_or_default().split('&');
-        let mut channels = channels.filter_map(|pair| pair.strip_prefix("channel="));
-        let Some(first) = channels.next() else {
+impl Endpoint for Several {
+    type State = Alone;
+
+    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Alone, Refusal> {
+        let channels = channels(request)?;
+        let Some(first) = channels.first() else {
             let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
             return Err(Refusal::new(400, help));
         };
-        for encoded in std::iter::once(first).chain(channels) {
-            let name = handshake::percent_decode(encoded)?;
-            context.subscribe(ChannelName::parse(&name)?);
+        let alone = channels.iter().all(|channel| channel == first);
+        if alone {
+            subscribe(first.clone(), context);
+        } else {
+            for channel in channels {
+                context.subscribe(channel);
+            }
         }
-        Ok(())
+        Ok(Alone(alone))
     }
 
-    fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    fn message(&mut self, _: &mut Alone, _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn subscribed(
+        &mut self,
+        Alone(alone): &mut Alone,
+        _: u32,
+        result: Result<Position, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(_) if !*alone => {}
+            result => begin(result, context),
+        }
+    }
+}
+
+/// Subscribes to the only channel of a connection.
+fn subscribe(channel: ChannelName, context: &mut Context<'_>) {
+    let form = match context.is_event_stream() {
+        true => Form::Sse { with_ids: true },
+        false => Form::Raw,
+    };
+    context.subscribe_in(channel, form);
+}
+
+/// Tells the client what its subscription to its only channel begins with.
+fn begin(result: Result<Position, Refused>, context: &mut Context<'_>) {
+    match result {
+        Err(refused) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
+        // A client that is cut off before the first publication knows from where on it has missed something.
+        Ok(position) => context.send_blocks(|out| sse::put_position(out, position)),
+    }
 }
 
 /// `/pub/{channel}`: every message is published.
@@ -97,4 +148,13 @@ fn channel(request: &Request<'_>) -> Result<ChannelName, Refusal> {
     Ok(ChannelName::parse(
         request.parameter("channel").unwrap_or_default(),
     )?)
+}
+
+/// The channels that a query names.
+fn channels(request: &Request<'_>) -> Result<Vec<ChannelName>, Refusal> {
+    let pairs = request.query().unwrap_or_default().split('&');
+    pairs
+        .filter_map(|pair| pair.strip_prefix("channel="))
+        .map(|encoded| Ok(ChannelName::parse(&handshake::percent_decode(encoded)?)?))
+        .collect()
 }

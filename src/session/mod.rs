@@ -1,7 +1,7 @@
 //! One connection's state machine: bytes in, commands and bytes out.
 //!
-//! A session knows the request head, the WebSocket framing and which endpoint its connection is
-//! at; it knows nothing of sockets, of time, or of who else is connected. Feed it what has arrived
+//! A session knows the request head, the WebSocket framing, event streams and which endpoint its
+//! connection is at; it knows nothing of sockets, of time, or of who else is connected. Feed it what has arrived
 //! with [`Session::handle_input`]; it calls the endpoint, and appends replies to one buffer and
 //! commands to a list, both of which the shard empties before it feeds the next.
 //!
@@ -11,6 +11,7 @@
 
 mod head;
 mod open;
+mod stream;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -22,9 +23,10 @@ use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, State as EndpointState, Timeout,
+    RouteError, Routes, Side, State as EndpointState, Timeout, Transport,
 };
 use crate::publication::{Position, Publication};
+use crate::sse;
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
@@ -32,6 +34,7 @@ use crate::ws::handshake::{HeadLimits, Refusal};
 use crate::ws::message::{Item, Limits, ReadError, Reader};
 
 use head::HeadBuffer;
+use stream::Streaming;
 
 /// What all sessions of a server have in common.
 pub struct Settings {
@@ -43,6 +46,8 @@ pub struct Settings {
     pub deflate: Option<Policy>,
     /// How messages are compressed where it is agreed on.
     pub compression: CompressionSettings,
+    /// After about how long the clients of event streams are to connect again, in ms.
+    pub retry_ms: u64,
     /// Which path leads where.
     pub routes: Routes,
 }
@@ -80,6 +85,7 @@ impl Settings {
                 level: config.deflate.level,
                 memory_level: config.deflate.memory_level,
             },
+            retry_ms: config.sse.retry_ms,
             routes,
         }
     }
@@ -116,23 +122,39 @@ pub struct Session(State);
 enum State {
     /// The request head is not complete yet.
     Head(Box<HeadBuffer>),
-    /// At an endpoint.
+    /// A WebSocket at an endpoint.
     Open(Open),
+    /// An event stream at an endpoint.
+    Streaming(Streaming),
     /// The last word is said; what still arrives is of no interest.
     Over,
 }
 
-/// A connection at an endpoint.
+/// A WebSocket at an endpoint.
 struct Open {
     reader: Reader,
+    attached: Attached,
+}
+
+/// What an endpoint knows a connection by.
+struct Attached {
     /// The endpoint's own.
     state: EndpointState,
-    /// Which endpoint.
-    route: u16,
-    /// About compression.
-    deflate: Option<Agreement>,
     /// Of the next subscription, or of the next publication to be confirmed.
     next_number: u32,
+    /// Which endpoint.
+    route: u16,
+    /// About compression; nothing is agreed on for an event stream.
+    deflate: Option<Agreement>,
+}
+
+/// How what is sent to a connection falls into parts that must not be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// WebSocket frames, behind the answer to the opening handshake.
+    Frames,
+    /// The blocks of an event stream, behind the answer's head.
+    Blocks,
 }
 
 impl Session {
@@ -155,7 +177,16 @@ impl Session {
                 Err(refusal) => return self.refuse(&refusal, around),
             }
         }
-        self.handle_frames(&mut input[frames_from..], around)
+        let input = &mut input[frames_from..];
+        match &mut self.0 {
+            State::Streaming(stream) => {
+                match stream.ignore(input.len(), around.settings.head.head_bytes_max) {
+                    true => Progress::default(),
+                    false => self.refuse_talk(around),
+                }
+            }
+            _ => self.handle_frames(input, around),
+        }
     }
 
     /// Does what somebody else has ordered, if the connection is open.
@@ -226,19 +257,33 @@ impl Session {
         matches!(self.0, State::Head(_))
     }
 
-    /// Whether WebSocket frames may still be sent.
-    pub fn is_open(&self) -> bool {
-        matches!(self.0, State::Open(_))
+    /// Whether the connection is an event stream that has not ended.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(self.0, State::Streaming(_))
     }
 
-    /// Appends a ping, the same for every connection.
-    pub fn put_ping(replies: &mut impl BufMut) {
+    /// What the bytes consist of that are being sent to the client.
+    pub fn framing(&self) -> Framing {
+        match self.0 {
+            State::Streaming(_) => Framing::Blocks,
+            State::Head(_) | State::Open(_) | State::Over => Framing::Frames,
+        }
+    }
+
+    /// Appends what keeps an idle connection alive: a ping, or a comment where the client of an event stream cannot
+    /// answer. Whether an answer is to be expected.
+    pub fn put_keep_alive(&self, replies: &mut impl BufMut) -> bool {
+        if self.is_event_stream() {
+            sse::put_keep_alive(replies);
+            return false;
+        }
         frame::put_frame(replies, Opcode::Ping, b"");
+        true
     }
 
     /// Ends the session from the server's side: a close frame where the connection is a
-    /// WebSocket, an answer with that status where it has not become one. An error where one is
-    /// the reason.
+    /// WebSocket, a word on when to come again where it is an event stream, an answer with that status where it has not
+    /// become either. An error where one is the reason.
     pub fn end(
         &mut self,
         code: CloseCode,
@@ -253,9 +298,9 @@ impl Session {
                 self.0 = State::Over;
             }
             State::Over => {}
-            State::Open(_) => {
+            State::Open(_) | State::Streaming(_) => {
                 self.say_farewell(code, reason, around);
-                close::put_close(around.replies, code, reason);
+                self.put_close(code, reason, around);
                 self.leave(&Closed::by_server(code, reason), error, around);
             }
         }
@@ -283,9 +328,10 @@ impl Session {
             let State::Open(open) = &mut self.0 else {
                 return progress;
             };
-            let decompression = around.codec.decompression(open.deflate);
+            let Attached { route, deflate, .. } = open.attached;
+            let decompression = around.codec.decompression(deflate);
             let settings = around.settings;
-            let limits = settings.routes.limits(open.route, settings.messages);
+            let limits = settings.routes.limits(route, settings.messages);
             let read = open.reader.read(&mut input[at..], &limits, decompression);
             match read {
                 Ok((consumed, item)) => {
@@ -351,6 +397,20 @@ impl Session {
         self.leave(&closed, Some(&Error::Protocol(error)), around);
     }
 
+    /// Appends the last that the server says: a close frame, or an event stream's last words.
+    fn put_close(&self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
+        if self.is_event_stream() {
+            stream::put_end(
+                around.replies,
+                reason,
+                around.name,
+                around.settings.retry_ms,
+            );
+        } else {
+            close::put_close(around.replies, code, reason);
+        }
+    }
+
     /// Lets the endpoint say its last word in front of the server's close frame.
     fn say_farewell(&mut self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
         self.call_open(around, |endpoint, state, context| {
@@ -374,26 +434,31 @@ impl Session {
         around: &mut Surroundings<'_>,
         work: impl FnOnce(&mut dyn Erased, &mut EndpointState, &mut Context<'_>),
     ) -> Option<(CloseCode, String)> {
-        let State::Open(open) = &mut self.0 else {
-            return None;
+        let (attached, transport) = match &mut self.0 {
+            State::Open(open) => {
+                let transport = Transport::WebSocket(open.attached.deflate);
+                (&mut open.attached, transport)
+            }
+            State::Streaming(stream) => (&mut stream.attached, Transport::EventStream),
+            State::Head(_) | State::Over => return None,
         };
-        let endpoint = around.endpoints.of(open.route);
+        let endpoint = around.endpoints.of(attached.route);
         let mut context = Context::new(
             around.name,
-            &mut open.next_number,
-            open.deflate,
+            &mut attached.next_number,
+            transport,
             around.codec,
             around.replies,
             around.commands,
         );
-        work(endpoint, &mut open.state, &mut context);
+        work(endpoint, &mut attached.state, &mut context);
         context.into_closing()
     }
 
     /// Closes the connection if a callback has asked for that.
     fn close_if(&mut self, closing: Option<(CloseCode, String)>, around: &mut Surroundings<'_>) {
         if let Some((code, reason)) = closing {
-            close::put_close(around.replies, code, &reason);
+            self.put_close(code, &reason, around);
             around.commands.push(Command::Close);
             self.leave(&Closed::by_server(code, &reason), None, around);
         }
@@ -401,15 +466,17 @@ impl Session {
 
     /// Takes the connection from its endpoint.
     fn leave(&mut self, closed: &Closed<'_>, error: Option<&Error>, around: &mut Surroundings<'_>) {
-        let State::Open(mut open) = std::mem::replace(&mut self.0, State::Over) else {
-            return;
+        let mut attached = match std::mem::replace(&mut self.0, State::Over) {
+            State::Open(open) => open.attached,
+            State::Streaming(stream) => stream.attached,
+            State::Head(_) | State::Over => return,
         };
-        let endpoint = around.endpoints.of(open.route);
+        let endpoint = around.endpoints.of(attached.route);
         let mut publisher = Publisher::new(around.name, around.commands);
         if let Some(error) = error {
-            endpoint.error(&mut open.state, error, &mut publisher);
+            endpoint.error(&mut attached.state, error, &mut publisher);
         }
-        endpoint.close(open.state, closed, &mut publisher);
+        endpoint.close(attached.state, closed, &mut publisher);
     }
 }
 
