@@ -388,14 +388,14 @@ fn a_drain_sends_what_was_published_and_tells_each_another_time_to_come_again() 
 
 #[test]
 fn what_a_client_says_behind_its_request_is_passed_over_up_to_a_bound() {
-    let server = Server::start(Options::with_config("[limits]\nhead_bytes_max = 1_000\n"));
+    let server = Server::start(Options::default());
     let mut publisher = server.http();
     let mut stream = Stream::open(server.addresses.public, "/sub/talk");
     stream.position();
-    stream.socket.send(&[b'x'; 900]);
+    stream.socket.send(&[b'x'; 30_000]);
     publisher.publish("talk", "still there");
     assert_eq!(stream.message(), "still there");
-    stream.socket.send(&[b'x'; 200]);
+    stream.socket.send(&[b'x'; 40_000]);
     assert_eq!(stream.next(), None);
     let said = stream.reader.comments.last().map_or("", |comment| comment);
     assert!(said.contains("one request"), "{said:?}");

@@ -16,8 +16,8 @@ use crate::ws::deflate::{Agreement, Codec};
 pub(crate) enum Transport {
     /// In WebSocket frames, compressed as agreed.
     WebSocket(Option<Agreement>),
-    /// In events.
-    EventStream,
+    /// In events. How much the client has said that nobody wanted to hear, in pieces.
+    EventStream(u8),
 }
 
 /// The connection that a callback is called for, and the channels.
@@ -59,7 +59,7 @@ impl<'a> Context<'a> {
     /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client
     /// cannot answer, and not a WebSocket.
     pub fn is_event_stream(&self) -> bool {
-        matches!(self.transport, Transport::EventStream)
+        matches!(self.transport, Transport::EventStream(_))
     }
 
     /// Sends a message to this connection, in front of all publications that have not left yet.
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
         let form = match self.transport {
             Transport::WebSocket(_) => Form::Raw,
             // There may be more channels.
-            Transport::EventStream => Form::Sse { with_ids: false },
+            Transport::EventStream(_) => Form::Sse { with_ids: false },
         };
         self.subscribe_in(channel, form)
     }
@@ -97,7 +97,7 @@ impl<'a> Context<'a> {
     pub(crate) fn subscribe_in(&mut self, channel: ChannelName, form: Form) -> u32 {
         let deflate = match self.transport {
             Transport::WebSocket(deflate) => deflate.map(Agreement::server_window),
-            Transport::EventStream => None,
+            Transport::EventStream(_) => None,
         };
         self.subscribe_via(channel, Via::Lane(Encoding { form, deflate }))
     }
@@ -304,7 +304,7 @@ impl<'a> Context<'a> {
                 let opcode = raw::opcode(kind);
                 self.codec.put_frame(self.out, deflate, opcode, bytes);
             }
-            Transport::EventStream => sse::put_message(self.out, kind, bytes),
+            Transport::EventStream(_) => sse::put_message(self.out, kind, bytes),
         }
     }
 

@@ -28,13 +28,12 @@ use crate::endpoint::{
 use crate::publication::{Position, Publication};
 use crate::sse;
 use crate::ws::close::{self, CloseCode};
-use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
+use crate::ws::deflate::{Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
 use crate::ws::handshake::{HeadLimits, Refusal};
 use crate::ws::message::{Item, Limits, ReadError, Reader};
 
 use head::HeadBuffer;
-use stream::Streaming;
 
 /// What all sessions of a server have in common.
 pub struct Settings {
@@ -122,30 +121,24 @@ pub struct Session(State);
 enum State {
     /// The request head is not complete yet.
     Head(Box<HeadBuffer>),
-    /// A WebSocket at an endpoint.
+    /// At an endpoint, as a WebSocket or as an event stream.
     Open(Open),
-    /// An event stream at an endpoint.
-    Streaming(Streaming),
     /// The last word is said; what still arrives is of no interest.
     Over,
 }
 
-/// A WebSocket at an endpoint.
+/// A connection at an endpoint.
 struct Open {
+    /// Of a WebSocket; an event stream has no use for it.
     reader: Reader,
-    attached: Attached,
-}
-
-/// What an endpoint knows a connection by.
-struct Attached {
     /// The endpoint's own.
     state: EndpointState,
-    /// Of the next subscription, or of the next publication to be confirmed.
-    next_number: u32,
     /// Which endpoint.
     route: u16,
-    /// About compression; nothing is agreed on for an event stream.
-    deflate: Option<Agreement>,
+    /// Kept small: it has room for the variants of the enum around it.
+    transport: Transport,
+    /// Of the next subscription, or of the next publication to be confirmed.
+    next_number: u32,
 }
 
 /// How what is sent to a connection falls into parts that must not be cut.
@@ -178,14 +171,9 @@ impl Session {
             }
         }
         let input = &mut input[frames_from..];
-        match &mut self.0 {
-            State::Streaming(stream) => {
-                match stream.ignore(input.len(), around.settings.head.head_bytes_max) {
-                    true => Progress::default(),
-                    false => self.refuse_talk(around),
-                }
-            }
-            _ => self.handle_frames(input, around),
+        match self.is_event_stream() {
+            true => self.pass_over(input.len(), around),
+            false => self.handle_frames(input, around),
         }
     }
 
@@ -259,14 +247,20 @@ impl Session {
 
     /// Whether the connection is an event stream that has not ended.
     pub fn is_event_stream(&self) -> bool {
-        matches!(self.0, State::Streaming(_))
+        matches!(
+            &self.0,
+            State::Open(Open {
+                transport: Transport::EventStream(_),
+                ..
+            })
+        )
     }
 
     /// What the bytes consist of that are being sent to the client.
     pub fn framing(&self) -> Framing {
-        match self.0 {
-            State::Streaming(_) => Framing::Blocks,
-            State::Head(_) | State::Open(_) | State::Over => Framing::Frames,
+        match self.is_event_stream() {
+            true => Framing::Blocks,
+            false => Framing::Frames,
         }
     }
 
@@ -298,7 +292,7 @@ impl Session {
                 self.0 = State::Over;
             }
             State::Over => {}
-            State::Open(_) | State::Streaming(_) => {
+            State::Open(_) => {
                 self.say_farewell(code, reason, around);
                 self.put_close(code, reason, around);
                 self.leave(&Closed::by_server(code, reason), error, around);
@@ -328,10 +322,12 @@ impl Session {
             let State::Open(open) = &mut self.0 else {
                 return progress;
             };
-            let Attached { route, deflate, .. } = open.attached;
+            let Transport::WebSocket(deflate) = open.transport else {
+                return progress;
+            };
             let decompression = around.codec.decompression(deflate);
             let settings = around.settings;
-            let limits = settings.routes.limits(route, settings.messages);
+            let limits = settings.routes.limits(open.route, settings.messages);
             let read = open.reader.read(&mut input[at..], &limits, decompression);
             match read {
                 Ok((consumed, item)) => {
@@ -434,24 +430,19 @@ impl Session {
         around: &mut Surroundings<'_>,
         work: impl FnOnce(&mut dyn Erased, &mut EndpointState, &mut Context<'_>),
     ) -> Option<(CloseCode, String)> {
-        let (attached, transport) = match &mut self.0 {
-            State::Open(open) => {
-                let transport = Transport::WebSocket(open.attached.deflate);
-                (&mut open.attached, transport)
-            }
-            State::Streaming(stream) => (&mut stream.attached, Transport::EventStream),
-            State::Head(_) | State::Over => return None,
+        let State::Open(open) = &mut self.0 else {
+            return None;
         };
-        let endpoint = around.endpoints.of(attached.route);
+        let endpoint = around.endpoints.of(open.route);
         let mut context = Context::new(
             around.name,
-            &mut attached.next_number,
-            transport,
+            &mut open.next_number,
+            open.transport,
             around.codec,
             around.replies,
             around.commands,
         );
-        work(endpoint, &mut attached.state, &mut context);
+        work(endpoint, &mut open.state, &mut context);
         context.into_closing()
     }
 
@@ -466,17 +457,15 @@ impl Session {
 
     /// Takes the connection from its endpoint.
     fn leave(&mut self, closed: &Closed<'_>, error: Option<&Error>, around: &mut Surroundings<'_>) {
-        let mut attached = match std::mem::replace(&mut self.0, State::Over) {
-            State::Open(open) => open.attached,
-            State::Streaming(stream) => stream.attached,
-            State::Head(_) | State::Over => return,
+        let State::Open(mut open) = std::mem::replace(&mut self.0, State::Over) else {
+            return;
         };
-        let endpoint = around.endpoints.of(attached.route);
+        let endpoint = around.endpoints.of(open.route);
         let mut publisher = Publisher::new(around.name, around.commands);
         if let Some(error) = error {
-            endpoint.error(&mut attached.state, error, &mut publisher);
+            endpoint.error(&mut open.state, error, &mut publisher);
         }
-        endpoint.close(attached.state, closed, &mut publisher);
+        endpoint.close(open.state, closed, &mut publisher);
     }
 }
 

@@ -1,8 +1,7 @@
 //! From the request head to an endpoint, or to a page.
 
 use super::head::HeadBuffer;
-use super::stream::{self, Streaming};
-use super::{Attached, Open, State, Surroundings};
+use super::{Open, State, Surroundings, stream};
 use crate::endpoint::event_stream::Answer;
 use crate::endpoint::{Command, Context, Destination, Found, Opening, Transport};
 use crate::sse;
@@ -67,7 +66,7 @@ fn open(
             head.put(around.replies);
             let retry_ms = stream::spread(around.name, around.settings.retry_ms);
             sse::put_retry(around.replies, retry_ms);
-            Transport::EventStream
+            Transport::EventStream(0)
         }
         Opening::Http(Answer::Head(head)) => {
             head.put(around.replies);
@@ -91,19 +90,13 @@ fn open(
     match around.endpoints.of(route).open(&request, &mut context) {
         Ok(state) => {
             let closing = context.into_closing();
-            let attached = |deflate| Attached {
+            let state = State::Open(Open {
+                reader: Reader::default(),
                 state,
-                next_number,
                 route,
-                deflate,
-            };
-            let state = match transport {
-                Transport::WebSocket(deflate) => State::Open(Open {
-                    reader: Reader::default(),
-                    attached: attached(deflate),
-                }),
-                Transport::EventStream => State::Streaming(Streaming::new(attached(None))),
-            };
+                transport,
+                next_number,
+            });
             Ok((state, closing))
         }
         Err(refusal) => {

@@ -2,37 +2,34 @@
 
 use bytes::BytesMut;
 
-use super::{Attached, Progress, Session, Surroundings};
-use crate::endpoint::{Closed, Command, ConnectionName, Error};
+use super::{Open, Progress, Session, State, Surroundings};
+use crate::endpoint::{Closed, Command, ConnectionName, Error, Transport};
 use crate::sse;
 use crate::ws::close::CloseCode;
 
-/// An event stream at an endpoint.
-pub struct Streaming {
-    pub attached: Attached,
-    /// Bytes that the client has sent behind its request, which had nothing more to say.
-    ignored_bytes: u32,
-}
-
-impl Streaming {
-    pub fn new(attached: Attached) -> Self {
-        Self {
-            attached,
-            ignored_bytes: 0,
-        }
-    }
-
-    /// Passes over what a client sends behind its request; `false` when that is more than `bytes_max` altogether.
-    pub fn ignore(&mut self, bytes: usize, bytes_max: usize) -> bool {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.ignored_bytes = self.ignored_bytes.saturating_add(bytes);
-        self.ignored_bytes as usize <= bytes_max
-    }
-}
+/// Bytes behind the request that count as one piece of them; a client may send 254 pieces.
+const PIECE_BYTES: usize = 256;
 
 impl Session {
-    /// The client of an event stream goes on talking.
-    pub(super) fn refuse_talk(&mut self, around: &mut Surroundings<'_>) -> Progress {
+    /// Passes over what a client sends behind its request for an event stream. A client that goes on talking is
+    /// closed: after 254 reads, or some 64 KiB.
+    pub(super) fn pass_over(&mut self, bytes: usize, around: &mut Surroundings<'_>) -> Progress {
+        if let State::Open(Open {
+            transport: Transport::EventStream(pieces),
+            ..
+        }) = &mut self.0
+            && bytes > 0
+        {
+            let more = u8::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u8::MAX);
+            *pieces = pieces.saturating_add(more);
+            if *pieces == u8::MAX {
+                return self.refuse_talk(around);
+            }
+        }
+        Progress::default()
+    }
+
+    fn refuse_talk(&mut self, around: &mut Surroundings<'_>) -> Progress {
         let code = CloseCode::POLICY;
         let reason = "an event stream is one request: too many bytes came behind it";
         self.say_farewell(code, reason, around);
