@@ -1,13 +1,16 @@
 //! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
 //! `/echo`. The first two are event streams as well.
 
+use super::since::{refuse_since, since};
 use super::{Context, Endpoint, Message, Request, Route};
 use crate::channel::{ChannelName, Refused};
-use crate::encoding::Form;
-use crate::publication::Position;
+use crate::publication::{Begun, Recovery};
 use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
+
+/// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
+const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
 
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
@@ -30,7 +33,7 @@ impl Endpoint for Subscriber {
     type State = ();
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        subscribe(channel(request)?, context);
+        context.subscribe_alone(channel(request)?, since(request)?);
         Ok(())
     }
 
@@ -40,7 +43,7 @@ impl Endpoint for Subscriber {
         &mut self,
         (): &mut (),
         _: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         begin(result, context);
@@ -65,8 +68,9 @@ impl Endpoint for Several {
         };
         let alone = channels.iter().all(|channel| channel == first);
         if alone {
-            subscribe(first.clone(), context);
+            context.subscribe_alone(first.clone(), since(request)?);
         } else {
+            refuse_since(request)?;
             for channel in channels {
                 context.subscribe(channel);
             }
@@ -80,7 +84,7 @@ impl Endpoint for Several {
         &mut self,
         Alone(alone): &mut Alone,
         _: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         match result {
@@ -90,21 +94,26 @@ impl Endpoint for Several {
     }
 }
 
-/// Subscribes to the only channel of a connection.
-fn subscribe(channel: ChannelName, context: &mut Context<'_>) {
-    let form = match context.is_event_stream() {
-        true => Form::Sse { with_ids: true },
-        false => Form::Raw,
+/// Tells the client how its subscription to its only channel has begun.
+fn begin(result: Result<Begun, Refused>, context: &mut Context<'_>) {
+    let begun = match result {
+        Ok(begun) => begun,
+        Err(refused) => return context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
     };
-    context.subscribe_in(channel, form);
-}
-
-/// Tells the client what its subscription to its only channel begins with.
-fn begin(result: Result<Position, Refused>, context: &mut Context<'_>) {
-    match result {
-        Err(refused) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
-        // A client that is cut off before the first publication knows from where on it has missed something.
-        Ok(position) => context.send_blocks(|out| sse::put_position(out, position)),
+    let position = begun.position;
+    let is_gap = begun.recovery == Recovery::Gap;
+    if is_gap && !context.is_event_stream() {
+        context.close(CloseCode::GAP, GAP);
+    } else if is_gap {
+        context.send_blocks(|out| sse::put_gap(out, position));
+    } else if begun
+        .recovery
+        .missed()
+        .is_none_or(|missed| missed.is_empty())
+    {
+        // A client that is cut off before the first publication knows from where on it has missed something. Where
+        // it is sent what it has missed, that says where it stands; this would be ahead of it.
+        context.send_blocks(|out| sse::put_position(out, position));
     }
 }
 
