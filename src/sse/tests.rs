@@ -22,6 +22,7 @@ fn publication(offset: u64, kind: Kind, payload: &[u8]) -> Publication {
         kind,
         headers: Bytes::new(),
         payload: Bytes::copy_from_slice(payload),
+        publisher: None,
     }
 }
 
