@@ -154,7 +154,7 @@ impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
     /// thread where it is made.
     pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
-        let namespaces = Arc::new(Namespaces::default());
+        let namespaces = Arc::new(Namespaces::new(&config));
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
             connections: Connections::default(),
