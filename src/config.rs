@@ -167,6 +167,13 @@ settings_table! {
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
     }
 
+    /// Event streams (Server-Sent Events), at /sub.
+    sse: SseConfig {
+        /// How long a client is told to wait before it connects again. Each is told another time between half of this and
+        /// one and a half, so that not all clients come back at once.
+        retry_ms: u64 = 2_000, 10..=600_000 "milliseconds";
+    }
+
     /// STOMP over WebSocket, at /stomp and /ws.
     stomp: StompConfig {
         /// The most header lines of one frame.

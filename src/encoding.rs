@@ -8,6 +8,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::publication::{Event, ID_BYTES_MAX, Publication};
 use crate::raw;
+use crate::sse;
 use crate::stomp::Version;
 use crate::stomp::encode::{MessageHead, message_len, put_message};
 use crate::ws::deflate::{Compressors, WindowBits};
@@ -28,6 +29,12 @@ pub struct Encoding {
 pub enum Form {
     /// The raw protocol over WebSocket: the payload and nothing else.
     Raw,
+    /// Server-Sent Events: one event, without WebSocket framing and never compressed.
+    Sse {
+        /// Whether each has its position as its id. Not where a connection has several channels: an id would speak for
+        /// one of them.
+        with_ids: bool,
+    },
     /// STOMP: a MESSAGE frame, which is the same for all subscriptions of the same id, destination
     /// and version that acknowledge nothing.
     Stomp(Arc<StompForm>),
@@ -86,6 +93,7 @@ impl Encoding {
         let opcode = raw::opcode(publication.kind);
         match &self.form {
             Form::Raw => compressors.put_frame(out, self.deflate, opcode, &publication.payload),
+            Form::Sse { with_ids } => sse::put_publication(out, publication, *with_ids),
             Form::Stomp(form) => {
                 let mut message = BytesMut::new();
                 form.put_message(&mut message, publication);
@@ -106,7 +114,7 @@ impl Encoding {
     ) {
         let _ = (out, channel, event, compressors);
         match &self.form {
-            Form::Raw | Form::Stomp(_) => {}
+            Form::Raw | Form::Sse { .. } | Form::Stomp(_) => {}
         }
     }
 }

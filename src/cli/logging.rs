@@ -20,9 +20,7 @@ pub struct Logging {
 pub fn start_logging(log: &Log) -> Logging {
     let (filter, level) = reload::Layer::new(filter_of(log.level));
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer()
-        .with_target(false)
-        .with_writer(std::io::stderr);
+    let lines = fmt::layer().with_target(false).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => registry
             .with(lines.with_ansi(std::io::stderr().is_terminal()))

@@ -120,7 +120,6 @@ impl Reload {
 fn log(asked_by: &str, result: &Result<Reloaded, ReloadError>) {
     match result {
         Ok(reloaded) => {
-            tracing::info!("{asked_by}: the configuration is read again");
             for change in &reloaded.changed {
                 tracing::info!("{asked_by}: {change}");
             }
@@ -130,12 +129,19 @@ fn log(asked_by: &str, result: &Result<Reloaded, ReloadError>) {
             for warning in &reloaded.warnings {
                 tracing::warn!("{asked_by}: {warning}");
             }
+            tracing::info!(
+                "{asked_by}: the configuration is read again: {} changes hold, {} take a restart",
+                reloaded.changed.len(),
+                reloaded.kept.len()
+            );
         }
         Err(error) => {
             for line in error.lines() {
                 tracing::error!("{asked_by}: {line}");
             }
-            tracing::error!("{asked_by}: the configuration cannot be used, and nothing has changed");
+            tracing::error!(
+                "{asked_by}: the configuration cannot be used, and nothing has changed"
+            );
         }
     }
 }
@@ -267,5 +273,80 @@ impl Reloader {
             warnings,
         };
         Ok((live, reloaded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Fault, Secret};
+    use crate::session;
+
+    fn reloader(config: &Config, shards: usize) -> Reloader {
+        let live = Live {
+            version: 0,
+            config: Arc::new(config.clone()),
+            sessions: Arc::new(session::Settings::new(config).expect("the default origins")),
+            rules: Arc::default(),
+        };
+        Reloader::new(live, shards, Box::new(|_| {}))
+    }
+
+    type Answered = oneshot::Receiver<Result<Reloaded, ReloadError>>;
+
+    fn begin(reloader: &mut Reloader, config: Config) -> (Option<Arc<Live>>, Answered) {
+        let (answer, answered) = oneshot::channel();
+        let prepared = Prepared::new(config).expect("a good configuration");
+        (reloader.begin(prepared, answer), answered)
+    }
+
+    #[test]
+    fn who_asks_is_answered_when_all_shards_have_taken_it_over() {
+        let mut reloader = reloader(&Config::default(), 3);
+        let watch = reloader.watch();
+        let mut config = Config::default();
+        config.limits.subscriptions_max = 1;
+        let (live, mut first) = begin(&mut reloader, config.clone());
+        assert_eq!(live.expect("it can be").version, 1);
+        config.limits.subscriptions_max = 2;
+        let (_, mut second) = begin(&mut reloader, config);
+        assert_eq!(watch.borrow().config.limits.subscriptions_max, 2);
+        for version in [1, 1, 2, 2] {
+            reloader.note(version);
+            assert!(first.try_recv().is_err() && second.try_recv().is_err());
+        }
+        reloader.note(2);
+        assert!(first.try_recv().is_err());
+        assert_eq!(
+            second.try_recv().map(|r| r.map(|r| r.changed.len())),
+            Ok(Ok(1))
+        );
+        reloader.note(1);
+        assert!(matches!(first.try_recv(), Ok(Ok(_))));
+    }
+
+    /// The new configuration is good for a start, but the listener stays where it is.
+    #[test]
+    fn a_listener_that_others_reach_does_not_lose_what_guards_it() {
+        let mut guarded = Config::default();
+        guarded.listen.set_ip([0, 0, 0, 0].into());
+        guarded.auth.hmac_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
+        let mut reloader = reloader(&guarded, 1);
+        let (live, mut answered) = begin(&mut reloader, Config::default());
+        assert!(live.is_none());
+        let Ok(Err(ReloadError::Config(error))) = answered.try_recv() else {
+            panic!("it is taken over");
+        };
+        let fault = &error.problems()[0].fault;
+        assert!(
+            matches!(fault, Fault::Reachable { key: "listen", .. }),
+            "{fault}"
+        );
+        assert_eq!(reloader.watch().borrow().version, 0, "nothing has changed");
+        let closed = Config {
+            auth: guarded.auth,
+            ..Config::default()
+        };
+        assert!(begin(&mut reloader, closed).0.is_some());
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes};
-
 use super::Endpoint;
 use super::erased::Erased;
+use super::event_stream::{self, Answer};
+use super::page::Page;
 use super::request::{Attributes, Request};
 use crate::channel::NameError;
 use crate::config::Config;
@@ -57,6 +57,7 @@ pub struct Route {
     preference: Preference,
     message_bytes_max: Option<usize>,
     message_bytes_max_of: Option<fn(&Config) -> usize>,
+    event_stream: bool,
     interceptor: Option<Interceptor>,
 }
 
@@ -80,6 +81,7 @@ impl Route {
             preference: Preference::Client,
             message_bytes_max: None,
             message_bytes_max_of: None,
+            event_stream: false,
             interceptor: None,
         }
     }
@@ -127,6 +129,18 @@ impl Route {
         self
     }
 
+    /// Serves event streams at the same paths (Server-Sent Events; HTML Standard, section 9.2): to requests with
+    /// `Accept: text/event-stream` that open no WebSocket.
+    ///
+    /// The endpoint's callbacks are the same; [`Request::is_event_stream`] and
+    /// [`Context::is_event_stream`](super::Context::is_event_stream) tell. What is sent, and what is published to channels
+    /// that the connection is subscribed to, reaches the client as events; the client itself can say nothing, so
+    /// [`Endpoint::message`] is not called.
+    pub fn event_stream(mut self) -> Self {
+        self.event_stream = true;
+        self
+    }
+
     /// Looks at each handshake that is otherwise in order, before the endpoint does: lets it
     /// through, with attributes attached for [`Request::attributes`], or refuses it. Runs on the
     /// shards' threads and must not block.
@@ -139,43 +153,6 @@ impl Route {
     ) -> Self {
         self.interceptor = Some(Box::new(interceptor));
         self
-    }
-}
-
-/// A static document on the public listener, such as the page whose script then connects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The path or pattern that it is found at.
-    pub pattern: String,
-    /// Its media type.
-    pub content_type: &'static str,
-    /// What it says.
-    pub body: Bytes,
-}
-
-impl Page {
-    /// Answers a request for it, after which the connection is closed.
-    ///
-    /// # Errors
-    /// 405 for a method that is neither GET nor HEAD.
-    pub fn put_response(&self, method: &str, out: &mut impl BufMut) -> Result<(), Refusal> {
-        if !matches!(method, "GET" | "HEAD") {
-            return Err(
-                Refusal::new(405, "a page is fetched with GET").with_header("Allow", "GET, HEAD")
-            );
-        }
-        out.put_slice(
-            format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\r\n",
-                self.content_type,
-                self.body.len()
-            )
-            .as_bytes(),
-        );
-        if method == "GET" {
-            out.put_slice(&self.body);
-        }
-        Ok(())
     }
 }
 
@@ -253,6 +230,14 @@ pub enum Found<'a> {
     Endpoint(Destination<'a>),
     /// To a document.
     Page(&'a Page),
+}
+
+/// How a connection is to be opened.
+pub enum Opening {
+    /// As a WebSocket.
+    WebSocket(Upgrade),
+    /// As an event stream, or by an answer in its place.
+    Http(Answer),
 }
 
 /// A path that leads to an endpoint.
@@ -364,8 +349,8 @@ impl Routes {
 }
 
 impl<'a> Destination<'a> {
-    /// Checks the opening handshake (RFC 6455, section 4.2), agrees to compression as the policy has it, and shows it to the
-    /// interceptor.
+    /// Checks the opening handshake (RFC 6455, section 4.2), or the request for an event stream where there are such, agrees to
+    /// compression as the policy has it, and shows it to the interceptor.
     ///
     /// # Errors
     /// The refusal of the first who refuses.
@@ -374,24 +359,52 @@ impl<'a> Destination<'a> {
         head: &'a Head<'a>,
         peer: IpAddr,
         deflate: Option<&Policy>,
-    ) -> Result<(Upgrade, Request<'a>), Refusal> {
+    ) -> Result<(Opening, Request<'a>), Refusal> {
         let Prepared { origins, route, .. } = self.prepared;
-        let upgrade =
-            handshake::upgrade_preferring(route.preference, head, origins, &route.subprotocols)?
-                .negotiate_deflate(head, deflate)?;
+        let streams = route.event_stream;
+        let answer = streams.then(|| event_stream::negotiate(head, origins));
+        let opening = match answer.flatten().transpose()? {
+            Some(answer) => Opening::Http(answer),
+            None => Opening::WebSocket(
+                handshake::upgrade_preferring(
+                    route.preference,
+                    head,
+                    origins,
+                    &route.subprotocols,
+                )?
+                .negotiate_deflate(head, deflate)?,
+            ),
+        };
         let mut request = Request {
             head,
             parameters: self.parameters,
             peer,
-            subprotocol: upgrade.subprotocol,
+            subprotocol: match &opening {
+                Opening::WebSocket(upgrade) => upgrade.subprotocol,
+                Opening::Http(_) => None,
+            },
+            event_stream: matches!(opening, Opening::Http(_)),
             attributes: Attributes::new(),
         };
-        if let Some(interceptor) = &route.interceptor {
+        // Who asks for the options shows nothing of itself yet.
+        let asks_options = matches!(opening, Opening::Http(Answer::Options(_)));
+        if let Some(interceptor) = route.interceptor.as_ref().filter(|_| !asks_options) {
             let mut attributes = Attributes::new();
-            interceptor(&request, &mut attributes)?;
+            let intercepted = interceptor(&request, &mut attributes);
+            intercepted.map_err(|refusal| opening.allow(refusal))?;
             request.attributes = attributes;
         }
-        Ok((upgrade, request))
+        Ok((opening, request))
+    }
+}
+
+impl Opening {
+    /// Lets the page that asks read a refusal, if its origin may.
+    pub fn allow(&self, refusal: Refusal) -> Refusal {
+        match self {
+            Self::WebSocket(_) | Self::Http(Answer::Options(_)) => refusal,
+            Self::Http(Answer::Stream(head) | Answer::Head(head)) => head.allow(refusal),
+        }
     }
 }
 
@@ -404,6 +417,8 @@ impl From<NameError> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::endpoint::{Context, Message};
 

@@ -9,9 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::control::{
-    self, Control, Handle, Letter, LiveWatch, Load, Office, Reload, Reloader,
-};
+use crate::control::{self, Control, Handle, Letter, LiveWatch, Load, Office, Reload, Reloader};
 use crate::metrics::ShardMetrics;
 use crate::reactor::Mailboxes;
 use crate::shard::Identity;

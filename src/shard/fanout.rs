@@ -54,7 +54,10 @@ impl Fanout {
     pub(super) fn set_lane_bytes_max(&mut self, lane_bytes_max: usize) {
         self.lane_bytes_max = lane_bytes_max;
         let lanes = self.lanes.iter().map(|(_, lane)| lane.pending_bytes());
-        let handouts = self.channels.values().filter_map(|local| local.handout.as_ref());
+        let handouts = self
+            .channels
+            .values()
+            .filter_map(|local| local.handout.as_ref());
         let pending = lanes.chain(handouts.map(|handout| handout.pending_bytes()));
         self.full = pending.filter(|&bytes| bytes >= lane_bytes_max).count();
     }

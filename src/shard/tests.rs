@@ -12,6 +12,7 @@ mod handouts;
 mod merging;
 mod queues;
 mod recovery;
+mod reload;
 mod stomp;
 mod timers;
 
