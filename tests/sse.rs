@@ -307,7 +307,10 @@ fn an_idle_stream_is_kept_alive_by_comments_that_nobody_has_to_answer() {
     let metrics = Metrics::get(&mut server.http());
     assert!(metrics.sum("keep_alives_total") >= 5, "{metrics:?}");
     assert_eq!(metrics.sum("pings_total"), 0);
-    assert_eq!(metrics.sum_where("closes_total", "reason=\"pong_timeout\""), 0);
+    assert_eq!(
+        metrics.sum_where("closes_total", "reason=\"pong_timeout\""),
+        0
+    );
 }
 
 #[test]
