@@ -65,6 +65,7 @@ pub mod config;
 pub mod control;
 pub mod encoding;
 pub mod endpoint;
+pub mod json;
 pub mod metrics;
 pub mod publication;
 pub mod raw;
