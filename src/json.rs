@@ -3,7 +3,7 @@
 //! keep their digits, and spaces stay where they are.
 //!
 //! [`parse`] and [`parse_around`] do both at once: they cut one member out of an object and parse the
-//! rest. [`member`] and [`elements`] find parts of a text, [`check`] says whether a part is JSON, and
+//! rest. [`member`], [`members`] and [`elements`] find parts of a text, [`check`] says whether a part is JSON, and
 //! [`put_string`] writes a string.
 
 #![forbid(unsafe_code)]
@@ -116,21 +116,30 @@ pub fn quoted(text: &str) -> String {
 /// [`JsonError::Twice`].
 pub fn member(text: &[u8], name: &'static str) -> Result<Option<Range<usize>>, JsonError> {
     let mut found = None;
-    let mut at = skip_spaces(text, 0);
-    // The opening brace first, then the comma before each further member.
-    let mut before = b'{';
-    while text.get(at) == Some(&before) {
-        before = b',';
-        let key_start = skip_spaces(text, at + 1);
-        let Some((key, value)) = next_member(text, key_start) else {
-            break;
-        };
-        at = skip_spaces(text, value.end);
+    for (key, value) in members(text) {
         if is_key(&text[key], name) && found.replace(value).is_some() {
             return Err(JsonError::Twice(name));
         }
     }
     Ok(found)
+}
+
+/// Where the members of an object stand: each key between its quotes, and each value. The text need not be
+/// valid: what is found in an invalid one is anything, and nothing in what is no object.
+pub fn members(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut at = skip_spaces(text, 0);
+    // The opening brace first, then the comma before each further member.
+    let mut before = b'{';
+    std::iter::from_fn(move || {
+        if text.get(at) != Some(&before) {
+            return None;
+        }
+        before = b',';
+        let key_start = skip_spaces(text, at + 1);
+        let (key, value) = next_member(text, key_start)?;
+        at = skip_spaces(text, value.end);
+        Some((key, value))
+    })
 }
 
 /// Where the elements of an array stand, without the spaces around them. The text need not be valid:
@@ -152,7 +161,7 @@ pub fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Whether a key, as it stands between its quotes, is that name. It may be written with escapes.
-fn is_key(key: &[u8], name: &str) -> bool {
+pub fn is_key(key: &[u8], name: &str) -> bool {
     if !key.contains(&b'\\') {
         return key == name.as_bytes();
     }
