@@ -59,6 +59,7 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod centrifuge;
 pub mod channel;
 pub mod cli;
 pub mod config;

@@ -198,10 +198,13 @@ pub enum CommandError {
 /// # Errors
 /// [`CommandError`] for a line that is none. What stands behind it cannot be trusted.
 pub fn commands(message: &[u8]) -> impl Iterator<Item = Result<Command<'_>, CommandError>> {
-    message
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-        .map(Command::parse)
+    lines(message).map(Command::parse)
+}
+
+/// The lines of a message that say something.
+pub fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = message.split(|&byte| byte == b'\n');
+    lines.filter(|line| !line.trim_ascii().is_empty())
 }
 
 impl<'a> Command<'a> {

@@ -39,10 +39,11 @@ impl Disconnect {
     /// The server does not do what the client has asked for without wanting a reply.
     pub const NOT_AVAILABLE: Self = Self::new(3508, "not available");
 
+    /// For the constants above: they are made when this is compiled.
     const fn new(code: u16, reason: &'static str) -> Self {
-        Self {
-            code: CloseCode::application(code),
-            reason,
+        match CloseCode::of_application(code) {
+            Some(code) => Self { code, reason },
+            None => panic!("a code between 3000 and 4999"),
         }
     }
 }

@@ -5,8 +5,9 @@ use bytes::BufMut;
 use super::data::{put_data, put_json};
 use super::disconnect::Unsubscribed;
 use super::error::ErrorReply;
+use super::tags::tags;
 use crate::json::put_string;
-use crate::publication::{ClientInfo, Event, Position, Publication};
+use crate::publication::{ClientInfo, Event, Kind, Position, Publication};
 
 /// The server's ping, and the client's answer.
 pub const PING: &str = "{}";
@@ -193,10 +194,22 @@ pub fn put_event_push(out: &mut impl BufMut, event: &Event) {
 }
 
 /// Appends the push that tells a client that the server has subscribed it.
-pub fn put_subscribe_push(out: &mut impl BufMut, channel: &str, subscribed: &Subscribed) {
+///
+/// `data` is JSON, or nothing.
+pub fn put_subscribe_push(
+    out: &mut impl BufMut,
+    channel: &str,
+    subscribed: &Subscribed,
+    data: &[u8],
+) {
     put_push_head(out, channel);
     out.put_slice(b"\"subscribe\":{");
-    put_subscribed_members(out, subscribed);
+    let has_more = put_subscribed_members(out, subscribed);
+    if !data.is_empty() {
+        put_comma(out, has_more);
+        out.put_slice(b"\"data\":");
+        put_json(out, data);
+    }
     out.put_slice(b"}}}");
 }
 
@@ -211,7 +224,7 @@ pub fn put_unsubscribe_push(out: &mut impl BufMut, channel: &str, why: Unsubscri
 }
 
 /// Appends the push of a message that is for one connection alone.
-pub fn put_message_push(out: &mut impl BufMut, kind: crate::publication::Kind, payload: &[u8]) {
+pub fn put_message_push(out: &mut impl BufMut, kind: Kind, payload: &[u8]) {
     out.put_slice(b"{\"push\":{\"message\":{\"data\":");
     put_data(out, kind, payload);
     out.put_slice(b"}}}");
@@ -227,7 +240,8 @@ fn put_reply<B: BufMut>(out: &mut B, id: u32, name: &str, members: impl FnOnce(&
     out.put_slice(b"}}");
 }
 
-fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed) {
+/// Whether there was anything to say.
+fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed) -> bool {
     let Subscribed {
         ttl_s,
         position,
@@ -240,9 +254,11 @@ fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed) {
     if let Some(recovered) = recovered {
         put_comma(out, position.is_some());
         out.put_slice(b"\"was_recovering\":true,\"recovered\":");
-        put_bool(out, recovered);
+        out.put_slice(if recovered { b"true" } else { b"false" });
     }
-    put_ttl(out, position.is_some() || recovered.is_some(), ttl_s);
+    let has_more = position.is_some() || recovered.is_some();
+    put_ttl(out, has_more, ttl_s);
+    has_more || ttl_s.is_some()
 }
 
 /// `expires` and `ttl`, where something expires; behind a comma where something stands in front.
@@ -260,7 +276,7 @@ fn put_publication(out: &mut impl BufMut, publication: &Publication) {
     out.put_slice(b",\"offset\":");
     put_number(out, publication.position.offset);
     if !publication.headers.is_empty() {
-        put_tags(out, publication);
+        put_tags(out, &publication.headers);
     }
     if let Some(info) = &publication.publisher {
         out.put_slice(b",\"info\":");
@@ -269,16 +285,9 @@ fn put_publication(out: &mut impl BufMut, publication: &Publication) {
     out.put_u8(b'}');
 }
 
-/// A publication's headers. Of repeated ones the first counts, as in STOMP.
-fn put_tags(out: &mut impl BufMut, publication: &Publication) {
-    let mut tags = Vec::new();
-    for (name, value) in publication.header_fields() {
-        if tags.iter().all(|(known, _)| *known != name) {
-            tags.push((name, value));
-        }
-    }
+fn put_tags(out: &mut impl BufMut, lines: &[u8]) {
     out.put_slice(b",\"tags\":{");
-    for (n, (name, value)) in tags.iter().enumerate() {
+    for (n, (name, value)) in tags(lines).iter().enumerate() {
         put_comma(out, n > 0);
         put_string(out, name);
         out.put_u8(b':');
@@ -315,10 +324,6 @@ fn put_comma(out: &mut impl BufMut, wanted: bool) {
     if wanted {
         out.put_u8(b',');
     }
-}
-
-fn put_bool(out: &mut impl BufMut, value: bool) {
-    out.put_slice(if value { b"true" } else { b"false" });
 }
 
 fn put_number(out: &mut impl BufMut, mut number: u64) {

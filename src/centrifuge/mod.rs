@@ -15,6 +15,7 @@ pub mod disconnect;
 pub mod encode;
 pub mod error;
 pub mod position;
+mod tags;
 
 pub use command::{Command, CommandError, Request, commands};
 pub use disconnect::Disconnect;

@@ -1,0 +1,230 @@
+//! The connect command: who the client is, and what the server subscribes it to.
+
+use bytes::Bytes;
+
+use super::connected::Connected;
+use super::fault::Fault;
+use super::identity::{self, Identity, Named};
+use super::rights::{self, Granted};
+use super::subscribing::{Begins, since};
+use super::timing::ttl_s;
+use super::{Settings, Stage, Work};
+use crate::centrifuge::command::{Connect, Subscribe};
+use crate::centrifuge::encode::{self, Subscribed};
+use crate::centrifuge::{Disconnect, ErrorReply};
+use crate::channel::{Answer, ChannelName, Question};
+use crate::publication::{Position, Since};
+
+/// As what the server introduces itself.
+pub const SERVER: &str = concat!("pushring ", env!("CARGO_PKG_VERSION"));
+
+/// A client that is told where it stands in its channels before it gets anything of them: the reply to its connect
+/// command says that, and pushes must not come in front of it.
+pub struct Connecting {
+    id: u32,
+    connected: Connected,
+    channels: Vec<Promise>,
+    /// What the client has said meanwhile.
+    said: Vec<u8>,
+}
+
+/// A channel that the server subscribes the client to.
+struct Promise {
+    channel: ChannelName,
+    granted: Granted,
+    /// The question where it stands, while that is not answered.
+    ticket: Option<u32>,
+    /// Where the client stands; `None` in a channel that keeps nothing.
+    position: Option<Position>,
+    /// Where it stood before, and whether it gets what it has missed since.
+    missed: Option<(Since, bool)>,
+    /// Whether it is given the channel's newest publication.
+    newest: bool,
+}
+
+/// A client's first command.
+pub fn connect(
+    id: u32,
+    asked: &Connect<'_>,
+    token: Option<&str>,
+    work: &mut Work<'_, '_>,
+) -> Result<Stage, Fault> {
+    let token = match &*asked.token {
+        "" => token,
+        token => Some(token),
+    };
+    let identity::Proven {
+        identity,
+        expires_at_ms,
+        channels,
+    } = Identity::prove(token, work)?;
+    if channels.len() > work.settings.subscriptions_max {
+        return Err(Disconnect::CHANNEL_LIMIT.into());
+    }
+    let connected = Connected::new(identity.map(Box::new), expires_at_ms);
+    let mut connecting = Connecting {
+        id,
+        connected,
+        channels: Vec::new(),
+        said: Vec::new(),
+    };
+    for Named { channel, info } in channels {
+        let asked = asked.subs.get(channel.as_str());
+        connecting.promise(channel, info, asked, work);
+    }
+    if connecting.is_complete() {
+        let (connected, _) = connecting.finish(work);
+        return Ok(Stage::Connected(Box::new(connected)));
+    }
+    Ok(Stage::Connecting(Box::new(connecting)))
+}
+
+impl Connecting {
+    /// Of the connect command.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Keeps a command for later.
+    pub fn put_off(&mut self, line: &[u8], settings: &Settings) -> Result<(), Fault> {
+        if self.said.len() + line.len() > settings.message_bytes_max {
+            let detail = "too much is said before the connect command is replied to";
+            return Err(Fault::bad_request(detail));
+        }
+        self.said.extend_from_slice(line);
+        self.said.push(b'\n');
+        Ok(())
+    }
+
+    /// A channel's owner has said where it stands. Whether all have.
+    pub fn answered(&mut self, ticket: u32, answer: Answer) -> Result<bool, Fault> {
+        let asked = |promise: &&mut Promise| promise.ticket == Some(ticket);
+        if let Some(promise) = self.channels.iter_mut().find(asked) {
+            promise.ticket = None;
+            match answer {
+                Answer::History {
+                    position,
+                    publications,
+                } => {
+                    let first = publications.first().map(|first| first.position.offset);
+                    promise.stands_at(position, first);
+                }
+                Answer::Unrecoverable(position) => promise.stands_at(position, None),
+                Answer::Refused(error) => return Err(super::connected::refused(error).into()),
+                // It keeps nothing.
+                Answer::NotKept
+                | Answer::Removed
+                | Answer::Presence(_)
+                | Answer::PresenceStats { .. } => promise.missed = None,
+            }
+        }
+        Ok(self.is_complete())
+    }
+
+    /// Replies, and begins the subscriptions; what the client has said meanwhile is returned.
+    pub fn finish(self, work: &mut Work<'_, '_>) -> (Connected, Vec<u8>) {
+        let Self {
+            id,
+            mut connected,
+            channels,
+            said,
+        } = self;
+        let client = work.context.name().to_string();
+        let told = encode::Connected {
+            client: &client,
+            version: SERVER,
+            ttl_s: ttl_s(connected.times.expires_at_ms, work.context.unix_ms()),
+            ping_s: work.settings.ping_s(),
+        };
+        work.say(|out| {
+            let subs = channels.iter().map(Promise::told);
+            encode::put_connected(out, id, &told, subs);
+        });
+        connected.start(work);
+        for promise in channels {
+            let Promise {
+                channel,
+                granted,
+                position,
+                ..
+            } = promise;
+            let since = position.map(Since::Position);
+            connected.begin(channel, granted, since, Begins::Promised(position), work);
+        }
+        (connected, said)
+    }
+
+    fn promise(
+        &mut self,
+        channel: ChannelName,
+        info: Bytes,
+        asked: Option<&Subscribe<'_>>,
+        work: &mut Work<'_, '_>,
+    ) {
+        let namespace = rights::namespace(&channel, work);
+        let (keeps, cache) = (namespace.history_size > 0 || namespace.cache, namespace.cache);
+        let missed = asked
+            .filter(|asked| asked.recover.0 && keeps)
+            .map(|asked| since(asked.offset.0, &asked.epoch));
+        let newest = cache && missed.is_none();
+        // One publication is enough to know whether it is the one wanted.
+        let question = Question::History {
+            since: match missed {
+                Some(Since::Position(position)) => Some(position),
+                Some(Since::Offset(_) | Since::Newest) | None => None,
+            },
+            limit: Some(1),
+            reverse: newest,
+        };
+        let ticket = keeps.then(|| work.context.ask(channel.clone(), question));
+        self.channels.push(Promise {
+            channel,
+            granted: Granted {
+                info,
+                ..Granted::default()
+            },
+            ticket,
+            position: None,
+            missed: missed.map(|missed| (missed, false)),
+            newest,
+        });
+    }
+
+    fn is_complete(&self) -> bool {
+        self.channels.iter().all(|promise| promise.ticket.is_none())
+    }
+}
+
+impl Promise {
+    /// The stream stands there; `first` is the offset of the publication that was asked for.
+    fn stands_at(&mut self, position: Position, first: Option<u64>) {
+        self.position = Some(position);
+        match &mut self.missed {
+            Some((Since::Position(missed), recovered)) => {
+                let is_whole = missed.epoch == position.epoch
+                    && (missed.offset == position.offset || first == Some(missed.offset + 1));
+                if is_whole {
+                    *recovered = true;
+                    self.position = Some(*missed);
+                }
+            }
+            Some(_) => {}
+            None if self.newest && first == Some(position.offset) => {
+                self.position = Some(Position {
+                    offset: position.offset.saturating_sub(1),
+                    ..position
+                });
+            }
+            None => {}
+        }
+    }
+
+    fn told(&self) -> (&str, Subscribed) {
+        let subscribed = Subscribed {
+            ttl_s: None,
+            position: self.position,
+            recovered: self.missed.map(|(_, recovered)| recovered),
+        };
+        (self.channel.as_str(), subscribed)
+    }
+}
