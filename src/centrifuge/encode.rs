@@ -27,7 +27,7 @@ pub struct Connected<'a> {
 
 /// What a subscriber is told when its subscription has begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Subscribed {
+pub struct Subscribed<'a> {
     /// For how long its token is still valid, in s, if it expires.
     pub ttl_s: Option<u64>,
     /// Where it stands in the channel's stream: the first publication that it is sent is the one behind
@@ -35,6 +35,8 @@ pub struct Subscribed {
     pub position: Option<Position>,
     /// Whether it has asked for what it has missed, and if so whether it gets that.
     pub recovered: Option<bool>,
+    /// What it is told besides: JSON, or nothing.
+    pub data: &'a [u8],
 }
 
 /// Appends the reply to a connect command; `subs` are the channels that the server has subscribed it to.
@@ -42,7 +44,7 @@ pub fn put_connected<'s>(
     out: &mut impl BufMut,
     id: u32,
     connected: &Connected<'_>,
-    subs: impl IntoIterator<Item = (&'s str, Subscribed)>,
+    subs: impl IntoIterator<Item = (&'s str, Subscribed<'s>)>,
 ) {
     put_reply(out, id, "connect", |out| {
         out.put_slice(b"\"client\":");
@@ -71,7 +73,7 @@ pub fn put_connected<'s>(
 }
 
 /// Appends the reply to a subscribe command.
-pub fn put_subscribed(out: &mut impl BufMut, id: u32, subscribed: &Subscribed) {
+pub fn put_subscribed(out: &mut impl BufMut, id: u32, subscribed: &Subscribed<'_>) {
     put_reply(out, id, "subscribe", |out| {
         put_subscribed_members(out, subscribed);
     });
@@ -194,22 +196,10 @@ pub fn put_event_push(out: &mut impl BufMut, event: &Event) {
 }
 
 /// Appends the push that tells a client that the server has subscribed it.
-///
-/// `data` is JSON, or nothing.
-pub fn put_subscribe_push(
-    out: &mut impl BufMut,
-    channel: &str,
-    subscribed: &Subscribed,
-    data: &[u8],
-) {
+pub fn put_subscribe_push(out: &mut impl BufMut, channel: &str, subscribed: &Subscribed<'_>) {
     put_push_head(out, channel);
     out.put_slice(b"\"subscribe\":{");
-    let has_more = put_subscribed_members(out, subscribed);
-    if !data.is_empty() {
-        put_comma(out, has_more);
-        out.put_slice(b"\"data\":");
-        put_json(out, data);
-    }
+    put_subscribed_members(out, subscribed);
     out.put_slice(b"}}}");
 }
 
@@ -240,12 +230,12 @@ fn put_reply<B: BufMut>(out: &mut B, id: u32, name: &str, members: impl FnOnce(&
     out.put_slice(b"}}");
 }
 
-/// Whether there was anything to say.
-fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed) -> bool {
+fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed<'_>) {
     let Subscribed {
         ttl_s,
         position,
         recovered,
+        data,
     } = *subscribed;
     if let Some(position) = position {
         out.put_slice(b"\"recoverable\":true,\"positioned\":true,");
@@ -258,7 +248,11 @@ fn put_subscribed_members(out: &mut impl BufMut, subscribed: &Subscribed) -> boo
     }
     let has_more = position.is_some() || recovered.is_some();
     put_ttl(out, has_more, ttl_s);
-    has_more || ttl_s.is_some()
+    if !data.is_empty() {
+        put_comma(out, has_more || ttl_s.is_some());
+        out.put_slice(b"\"data\":");
+        put_json(out, data);
+    }
 }
 
 /// `expires` and `ttl`, where something expires; behind a comma where something stands in front.

@@ -66,7 +66,7 @@ fn connect_is_replied_to_with_who_the_client_is_and_when_it_hears_of_the_server(
             Subscribed {
                 position: Some(POSITION),
                 recovered: Some(true),
-                ttl_s: None,
+                ..Subscribed::default()
             },
         ),
     ];
@@ -102,6 +102,7 @@ fn subscribe_is_replied_to_with_where_the_subscription_stands() {
                 position: Some(POSITION),
                 recovered: Some(false),
                 ttl_s: Some(3),
+                ..Subscribed::default()
             },
             json!({"recoverable": true, "positioned": true, "epoch": "abc", "offset": 7,
                 "was_recovering": true, "recovered": false, "expires": true, "ttl": 3}),
@@ -117,9 +118,11 @@ fn subscribe_is_replied_to_with_where_the_subscription_stands() {
         let reply = written(|out| encode::put_subscribed(out, 2, &subscribed));
         assert_eq!(reply, json!({"id": 2, "subscribe": expected}));
         for data in ["", "{\n}"] {
-            let push = written(|out| {
-                encode::put_subscribe_push(out, "news", &subscribed, data.as_bytes());
-            });
+            let subscribed = Subscribed {
+                data: data.as_bytes(),
+                ..subscribed
+            };
+            let push = written(|out| encode::put_subscribe_push(out, "news", &subscribed));
             let mut with_data = expected.clone();
             if !data.is_empty() {
                 with_data["data"] = json!({});

@@ -11,7 +11,7 @@ use super::timing::ttl_s;
 use super::{Settings, Stage, Work};
 use crate::centrifuge::command::{Connect, Subscribe};
 use crate::centrifuge::encode::{self, Subscribed};
-use crate::centrifuge::{Disconnect, ErrorReply};
+use crate::centrifuge::Disconnect;
 use crate::channel::{Answer, ChannelName, Question};
 use crate::publication::{Position, Since};
 
@@ -40,6 +40,8 @@ struct Promise {
     missed: Option<(Since, bool)>,
     /// Whether it is given the channel's newest publication.
     newest: bool,
+    /// What the client is told about the subscription: JSON, or nothing.
+    data: Bytes,
 }
 
 /// A client's first command.
@@ -68,9 +70,9 @@ pub fn connect(
         channels: Vec::new(),
         said: Vec::new(),
     };
-    for Named { channel, info } in channels {
-        let asked = asked.subs.get(channel.as_str());
-        connecting.promise(channel, info, asked, work);
+    for named in channels {
+        let asked = asked.subs.get(named.channel.as_str());
+        connecting.promise(named, asked, work);
     }
     if connecting.is_complete() {
         let (connected, _) = connecting.finish(work);
@@ -156,8 +158,11 @@ impl Connecting {
 
     fn promise(
         &mut self,
-        channel: ChannelName,
-        info: Bytes,
+        Named {
+            channel,
+            info,
+            data,
+        }: Named,
         asked: Option<&Subscribe<'_>>,
         work: &mut Work<'_, '_>,
     ) {
@@ -187,6 +192,7 @@ impl Connecting {
             position: None,
             missed: missed.map(|missed| (missed, false)),
             newest,
+            data,
         });
     }
 
@@ -219,11 +225,12 @@ impl Promise {
         }
     }
 
-    fn told(&self) -> (&str, Subscribed) {
+    fn told(&self) -> (&str, Subscribed<'_>) {
         let subscribed = Subscribed {
             ttl_s: None,
             position: self.position,
             recovered: self.missed.map(|(_, recovered)| recovered),
+            data: &self.data,
         };
         (self.channel.as_str(), subscribed)
     }

@@ -142,11 +142,12 @@ impl Connected {
         if refresh.token.is_empty() {
             return Err(Fault::bad_request("refresh has no token"));
         }
-        let user = self.identity.as_ref().map(|identity| &*identity.user);
+        let user = self.identity.as_ref().map(|identity| &*identity.claims.user);
         if self.times.expires_at_ms.is_none() {
             return Err(Fault::bad_request("this connection does not expire"));
         }
-        let (identity, expires_at_ms) = Identity::refreshed(user, &refresh.token, work)?;
+        let identity = Identity::refreshed(user, &refresh.token, work)?;
+        let expires_at_ms = identity.claims.expires_at_ms;
         self.identity = Some(Box::new(identity));
         // What subscribers are told from now on is what the new token says.
         self.info = None;

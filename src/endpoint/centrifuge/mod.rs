@@ -195,7 +195,7 @@ impl Endpoint for Centrifuge {
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Client, Refusal> {
         context.set_deadline(Some(self.settings.connect_ms));
-        let token = identity::token_of(request)?;
+        let token = access_token(request);
         Ok(Client {
             stage: Stage::New { token },
         })

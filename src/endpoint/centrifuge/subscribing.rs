@@ -184,12 +184,15 @@ impl Connected {
             Begins::Promised(Some(_)) if !matches!(begun.recovery, Recovery::Whole(_)) => {
                 Err(Disconnect::INSUFFICIENT_STATE.into())
             }
-            Begins::Promised(_) => {}
+            Begins::Promised(_) => Ok(()),
             Begins::Ordered(data) => {
-                let subscribed = said(&begun, None, None);
                 if let Some(subscription) = self.by_number(number) {
                     let channel = subscription.form.channel();
-                    work.say(|out| encode::put_subscribe_push(out, channel, &subscribed, &data));
+                    let subscribed = Subscribed {
+                        data: &data,
+                        ..said(&begun, None, None)
+                    };
+                    work.say(|out| encode::put_subscribe_push(out, channel, &subscribed));
                 }
                 Ok(())
             }
@@ -385,11 +388,12 @@ impl Connected {
 }
 
 /// What a client is told of a subscription that has begun.
-fn said(begun: &Begun, recovered: Option<bool>, ttl_s: Option<u64>) -> Subscribed {
+fn said(begun: &Begun, recovered: Option<bool>, ttl_s: Option<u64>) -> Subscribed<'static> {
     Subscribed {
         ttl_s,
         position: begun.recoverable.then(|| stands_at(begun)),
         recovered,
+        data: b"",
     }
 }
 
