@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::centrifuge::encode::{put_publication_push, put_push_head};
-use crate::publication::{ID_BYTES_MAX, Publication};
+use crate::centrifuge::encode::{put_event_push, put_publication_push, put_push_head};
+use crate::publication::{Event, ID_BYTES_MAX, Publication};
 use crate::raw;
 use crate::stomp::Version;
 use crate::stomp::encode::{MessageHead, message_len, put_message};
@@ -110,6 +110,11 @@ impl CentrifugeForm {
         out.extend_from_slice(&self.head);
         put_publication_push(out, publication);
     }
+
+    fn put_event(&self, out: &mut BytesMut, event: &Event) {
+        out.extend_from_slice(&self.head);
+        put_event_push(out, event);
+    }
 }
 
 impl Encoding {
@@ -131,6 +136,18 @@ impl Encoding {
             Form::Centrifuge(form) => {
                 let mut push = BytesMut::new();
                 form.put_publication(&mut push, publication);
+                compressors.put_frame(out, self.deflate, Opcode::Text, &push);
+            }
+        }
+    }
+
+    /// Appends the frame that tells of somebody's coming or leaving; nothing where the protocol has none.
+    pub fn put_event(&self, out: &mut impl BufMut, event: &Event, compressors: &mut Compressors) {
+        match &self.form {
+            Form::Raw | Form::Stomp(_) => {}
+            Form::Centrifuge(form) => {
+                let mut push = BytesMut::new();
+                form.put_event(&mut push, event);
                 compressors.put_frame(out, self.deflate, Opcode::Text, &push);
             }
         }

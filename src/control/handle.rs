@@ -5,23 +5,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::channel::{ChannelName, Refused};
+use crate::channel::{Answer, ChannelName, Question, Refused};
 use crate::endpoint::{ConnectionName, Order, Payload};
-use crate::publication::Position;
+use crate::publication::{Draft, Position};
 use crate::ws::close::CloseCode;
 
 /// Letters that wait for the control thread; more make their senders wait.
 const LETTERS_MAX: usize = 1_024;
 
-pub type Answer = Result<Position, Refused>;
+/// The place that a message got.
+pub type Placed = Result<Position, Refused>;
 
 /// What is asked of the shards.
 pub enum Letter {
     /// Publish, and say where in the stream.
     Publish {
         channel: ChannelName,
-        payload: Payload,
-        answer: Option<oneshot::Sender<Answer>>,
+        draft: Draft,
+        answer: Option<oneshot::Sender<Placed>>,
+    },
+    /// Ask the owner of a channel.
+    Ask {
+        channel: ChannelName,
+        question: Question,
+        answer: oneshot::Sender<Answer>,
     },
     /// Do something with one connection.
     Connection { name: ConnectionName, order: Order },
@@ -95,7 +102,16 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, message.into());
+        self.publish_draft(channel, draft(message.into())).await
+    }
+
+    /// The same with all that a message may have.
+    pub(crate) async fn publish_draft(
+        &self,
+        channel: &ChannelName,
+        draft: Draft,
+    ) -> Result<Position, PublishError> {
+        let (letter, answered) = publish(channel, draft);
         if self.letters.send(letter).await.is_err() {
             return Err(PublishError::ShuttingDown);
         }
@@ -103,6 +119,27 @@ impl Handle {
             Ok(result) => Ok(result?),
             Err(_) => Err(PublishError::ShuttingDown),
         }
+    }
+
+    /// Asks the owner of a channel for what it keeps.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn ask(
+        &self,
+        channel: &ChannelName,
+        question: Question,
+    ) -> Result<Answer, PublishError> {
+        let (answer, answered) = oneshot::channel();
+        let letter = Letter::Ask {
+            channel: channel.clone(),
+            question,
+            answer,
+        };
+        if self.letters.send(letter).await.is_err() {
+            return Err(PublishError::ShuttingDown);
+        }
+        answered.await.map_err(|_| PublishError::ShuttingDown)
     }
 
     /// The same for threads without an asynchronous runtime.
@@ -117,7 +154,7 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, message.into());
+        let (letter, answered) = publish(channel, draft(message.into()));
         if self.letters.blocking_send(letter).is_err() {
             return Err(PublishError::ShuttingDown);
         }
@@ -138,7 +175,7 @@ impl Handle {
     ) -> Result<(), PostError> {
         self.post(Letter::Publish {
             channel: channel.clone(),
-            payload: message.into(),
+            draft: draft(message.into()),
             answer: None,
         })
     }
@@ -214,11 +251,16 @@ impl Handle {
     }
 }
 
-fn publish(channel: &ChannelName, payload: Payload) -> (Letter, oneshot::Receiver<Answer>) {
+fn draft(payload: Payload) -> Draft {
+    let (kind, payload) = payload.into_parts();
+    Draft::new(kind, payload)
+}
+
+fn publish(channel: &ChannelName, draft: Draft) -> (Letter, oneshot::Receiver<Placed>) {
     let (answer, answered) = oneshot::channel();
     let letter = Letter::Publish {
         channel: channel.clone(),
-        payload,
+        draft,
         answer: Some(answer),
     };
     (letter, answered)

@@ -4,14 +4,20 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
 use foldhash::quality::FixedState;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::{Answer, Letter};
+use super::handle::{Letter, Placed};
+use crate::channel::Answer;
 use crate::reactor::Mailboxes;
 use crate::shard::mail::{Delivery, Request, Ticket};
+
+/// Who waits for an answer.
+enum Call {
+    Publish(oneshot::Sender<Placed>),
+    Ask(oneshot::Sender<Answer>),
+}
 
 /// Works on letters and answers until every shard has drained.
 pub struct Office {
@@ -22,7 +28,7 @@ pub struct Office {
     shards: usize,
     /// What the letter in hand asks of which shards; the next is opened when it is empty.
     outgoing: VecDeque<(usize, Request)>,
-    calls: HashMap<u64, oneshot::Sender<Answer>>,
+    calls: HashMap<u64, Call>,
     next_call: u64,
     shards_left: usize,
 }
@@ -89,18 +95,28 @@ impl Office {
         match letter {
             Letter::Publish {
                 channel,
-                payload,
+                draft,
                 answer,
             } => {
                 let shard = channel.owner(&self.hasher, self.shards);
-                let ticket = answer.map(|answer| self.note_call(answer));
-                let (kind, payload) = payload.into_parts();
+                let ticket = answer.map(|answer| self.note_call(Call::Publish(answer)));
                 let request = Request::Publish {
                     channel,
-                    kind,
-                    headers: Bytes::new(),
-                    payload,
+                    draft,
                     ticket,
+                };
+                self.outgoing.push_back((shard, request));
+            }
+            Letter::Ask {
+                channel,
+                question,
+                answer,
+            } => {
+                let shard = channel.owner(&self.hasher, self.shards);
+                let request = Request::Ask {
+                    channel,
+                    question,
+                    ticket: self.note_call(Call::Ask(answer)),
                 };
                 self.outgoing.push_back((shard, request));
             }
@@ -120,12 +136,12 @@ impl Office {
         }
     }
 
-    fn note_call(&mut self, answer: oneshot::Sender<Answer>) -> Ticket {
+    fn note_call(&mut self, call: Call) -> Ticket {
         let ticket = Ticket {
             asker: self.next_call,
             subscription: 0,
         };
-        self.calls.insert(self.next_call, answer);
+        self.calls.insert(self.next_call, call);
         self.next_call += 1;
         ticket
     }
@@ -146,14 +162,20 @@ impl Office {
             while let Some(delivery) = self.mail.take_delivery(peer) {
                 match delivery {
                     Delivery::Published { ticket, result } => {
-                        if let Some(answer) = self.calls.remove(&ticket.asker) {
+                        if let Some(Call::Publish(answer)) = self.calls.remove(&ticket.asker) {
                             // Whoever asked may have gone.
                             let _ = answer.send(result);
+                        }
+                    }
+                    Delivery::Answered { ticket, answer } => {
+                        if let Some(Call::Ask(asker)) = self.calls.remove(&ticket.asker) {
+                            let _ = asker.send(*answer);
                         }
                     }
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }
+                    | Delivery::Event { .. }
                     | Delivery::Handed(_)
                     | Delivery::Done { .. }
                     | Delivery::DrainBegun => {}

@@ -5,11 +5,13 @@
 //! further mail; so a shard that cannot get rid of its deliveries stops taking requests and goes
 //! on taking deliveries, and two shards that are full towards each other still drain.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::channel::{ChannelName, Refused, Verdict};
+use crate::channel::{Answer, ChannelName, Question, Refused, Verdict};
 use crate::endpoint::Order;
-use crate::publication::{Kind, Position, Publication};
+use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Publication, Since};
 use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
@@ -83,6 +85,15 @@ pub struct HandedMessage {
     pub redelivered: bool,
 }
 
+/// What a subscriber may want besides the publications that are to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// Of those that have been.
+    pub since: Option<Since>,
+    /// To be shown to the others as that.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
 /// From anyone to the owner of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -92,6 +103,16 @@ pub enum Request {
         /// The channel.
         channel: ChannelName,
         /// Comes back with the answer.
+        ticket: Ticket,
+        /// What most do not want.
+        wishes: Option<Box<Wishes>>,
+    },
+    /// One of the sending shard's subscribers has left; only where the answer to its subscribe asked for
+    /// that, or has not come yet. If it was the last one, [`Request::Leave`] follows.
+    Depart {
+        /// The channel.
+        channel: ChannelName,
+        /// As it came with the subscribe.
         ticket: Ticket,
     },
     /// The sending shard has no subscriber of the channel any more.
@@ -103,14 +124,19 @@ pub enum Request {
     Publish {
         /// The channel.
         channel: ChannelName,
-        /// Text or binary.
-        kind: Kind,
-        /// As in [`Publication::headers`].
-        headers: Bytes,
-        /// The bytes as published.
-        payload: Bytes,
+        /// The message.
+        draft: Draft,
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
+    },
+    /// A question about a channel. Answered by [`Delivery::Answered`].
+    Ask {
+        /// The channel.
+        channel: ChannelName,
+        /// What about it.
+        question: Question,
+        /// Comes back with the answer.
+        ticket: Ticket,
     },
     /// To the owner of a queue.
     Queue {
@@ -140,8 +166,10 @@ pub enum Delivery {
     Subscribed {
         /// As it came with the request.
         ticket: Ticket,
-        /// Where the stream stands, or why there is none.
-        result: Result<Position, Refused>,
+        /// Where it begins, or why it does not.
+        result: Result<Begun, Refused>,
+        /// Whether the owner wants to hear of this subscription's end ([`Request::Depart`]).
+        counted: bool,
     },
     /// A publication for all subscribers on the shard.
     Publication {
@@ -149,6 +177,20 @@ pub enum Delivery {
         channel: ChannelName,
         /// The message and its number.
         publication: Publication,
+    },
+    /// Somebody has come or left, for all subscribers on the shard.
+    Event {
+        /// The channel.
+        channel: ChannelName,
+        /// Who.
+        event: Event,
+    },
+    /// Answers [`Request::Ask`].
+    Answered {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// The answer.
+        answer: Box<Answer>,
     },
     /// Answers [`Request::Publish`].
     Published {

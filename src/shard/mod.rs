@@ -11,7 +11,8 @@
 //! 3. [`Shard::poll_batch`] until there is none, each carried out and its exceptions handed to
 //!    [`Shard::handle_scattered`] before the next is asked for;
 //! 4. [`Shard::end_turn`], then [`Shard::poll_effect`], [`Shard::poll_request`] and
-//!    [`Shard::poll_delivery`] until there is none, or no room for it;
+//!    [`Shard::poll_delivery`] until there is none, or no room for it; mail may be polled in front of the
+//!    batches as well, so that others need not wait for them;
 //! 5. a wait for more, until [`Shard::next_timeout_ms`] at the latest, or none at all while
 //!    [`Shard::has_work`].
 //!
@@ -38,6 +39,7 @@ mod overlaps;
 mod owner;
 mod post;
 mod rate;
+mod recover;
 mod subscribe;
 mod timers;
 mod wheel;
@@ -50,11 +52,11 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::{Directory, QueueLimits, Queues, Refused};
+use crate::channel::{Directory, DirectoryLimits, Namespaces, QueueLimits, Queues, Refused};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
-use crate::publication::Position;
+use crate::publication::{Begun, Position};
 use crate::session::{self, Command};
 use crate::table::Key;
 use crate::ws::deflate::Codec;
@@ -65,6 +67,7 @@ use flush::Outbox;
 use mail::{Consumer, Delivery, HandedMessage, Request, Ticket};
 use post::Post;
 use rate::Bucket;
+use recover::Recovered;
 use wheel::Wheel;
 
 /// Names a connection of one shard.
@@ -129,7 +132,7 @@ pub struct Shard {
     /// Scratch space for one session's commands.
     commands: Vec<Command>,
     /// Subscriptions that have begun and of which their sessions have not been told.
-    begun: VecDeque<Begun>,
+    begun: VecDeque<BegunSubscription>,
     /// Whether somebody is telling them.
     telling: bool,
     /// Own publications of which their sessions are told in the next turn.
@@ -140,23 +143,26 @@ pub struct Shard {
     handed: VecDeque<HandedMessage>,
     /// Sessions that this turn may still hand something to.
     hands_left: usize,
+    /// What those who came back have missed, as lanes send it.
+    recovered: Recovered,
 }
 
 /// A connection, its number for a subscription, and what became of that.
-type Begun = (ConnectionId, u32, Result<Position, Refused>);
+type BegunSubscription = (ConnectionId, u32, Result<Begun, Refused>);
 
 impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
     /// thread where it is made.
     pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
+        let namespaces = Arc::new(Namespaces::default());
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
             connections: Connections::default(),
             fanout: Fanout::new(hasher.clone(), config.fanout.lane_bytes_max),
             directory: Directory::new(
                 hasher.clone(),
-                config.limits.channels_max,
-                config.timeouts.channel_idle_ms,
+                namespaces,
+                directory_limits(&config),
                 identity.first_epoch,
             ),
             queues: Queues::new(
@@ -189,12 +195,19 @@ impl Shard {
             dones: VecDeque::new(),
             handed: VecDeque::new(),
             hands_left: 0,
+            recovered: Recovered::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
             config,
             sessions,
         }
+    }
+
+    /// From now on other rules hold for channels.
+    pub fn set_namespaces(&mut self, now_ms: u64, namespaces: Arc<Namespaces>) {
+        let limits = directory_limits(&self.config);
+        self.directory.set_rules(now_ms, namespaces, limits);
     }
 
     /// What the driver is to do next.
@@ -295,6 +308,7 @@ impl Shard {
             connections: self.connections.table.len() as u64,
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
+            history_bytes: self.directory.history_bytes() as u64,
             queues: queues.queues as u64,
             queue_messages: queues.messages as u64,
             queue_unsettled: queues.unsettled as u64,
@@ -342,6 +356,7 @@ impl Shard {
             backlogged: self.counters.backlogged as usize,
             pending_bytes: self.fanout.pending_bytes(),
             interests: self.directory.interests(),
+            members: self.directory.members(),
             mail: self.post.depth(),
             consumers: self.queues.tally().consumers,
             unsettled: self.queues.tally().unsettled,
@@ -366,6 +381,14 @@ impl Shard {
     }
 }
 
+fn directory_limits(config: &Config) -> DirectoryLimits {
+    DirectoryLimits {
+        channels_max: config.limits.channels_max,
+        history_bytes_max: config.limits.history_bytes_max,
+        idle_ms: config.timeouts.channel_idle_ms,
+    }
+}
+
 /// See [`Shard::residue`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Residue {
@@ -387,6 +410,8 @@ pub struct Residue {
     pub pending_bytes: usize,
     /// Shards noted as interested in channels owned here.
     pub interests: usize,
+    /// Subscriptions that owners count one by one.
+    pub members: usize,
     /// Mail not posted.
     pub mail: usize,
     /// Consumers of queues owned here.
