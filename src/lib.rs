@@ -57,6 +57,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod centrifuge;

@@ -15,7 +15,7 @@ const LEAVES: [&str; 5] = ["config", "json", "metrics", "publication", "table"];
 /// Floors, the lowest first: what stands on one may use what stands below it and itself, but none
 /// of its neighbours unless [`MAY_USE`] says so.
 const FLOORS: [&[&str]; 6] = [
-    &["ws", "stomp", "centrifuge", "raw", "sse"],
+    &["ws", "stomp", "centrifuge", "raw", "sse", "access"],
     &["session", "endpoint", "channel", "encoding", "bench"],
     &["shard"],
     &["reactor"],
