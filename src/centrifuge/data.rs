@@ -2,7 +2,7 @@
 //!
 //! | payload | `data` |
 //! | --- | --- |
-//! | text that is JSON | that text, byte for byte; only line ends between its tokens become blanks, because a line end ends a reply |
+//! | text that is JSON, at most 127 levels deep | that text, byte for byte; only line ends between its tokens become blanks, because a line end ends a reply |
 //! | any other text | a string |
 //! | binary | a string: the bytes in base64 (RFC 4648, section 4, with padding) |
 
@@ -81,10 +81,7 @@ mod tests {
     fn line_ends_between_tokens_become_blanks() {
         let pretty = "{\r\n  \"a\": [\n    1,\n    \"b\\n\"\n  ]\n}\n";
         let line = data(Kind::Text, pretty.as_bytes());
-        assert_eq!(
-            line,
-            "{    \"a\": [     1,     \"b\\n\"   ] } ".replace("{    ", "{    ")
-        );
+        assert_eq!(line, "{    \"a\": [     1,     \"b\\n\"   ] } ");
         assert_eq!(line.len(), pretty.len());
     }
 
@@ -92,16 +89,25 @@ mod tests {
     fn other_texts_are_strings_and_bytes_are_base64() {
         for text in ["", "hello", "{", "a\nb", "\"", "01", "1 2", "\u{0}"] {
             let json = data(Kind::Text, text.as_bytes());
-            assert_eq!(serde_json::from_str::<String>(&json).expect("a string"), text);
+            assert_eq!(
+                serde_json::from_str::<String>(&json).expect("a string"),
+                text
+            );
         }
         assert_eq!(data(Kind::Binary, b"12"), "\"MTI=\"");
         assert_eq!(data(Kind::Binary, b""), "\"\"");
     }
 
     #[test]
-    fn json_of_any_depth_is_json() {
-        let deep = "[".repeat(5_000) + &"]".repeat(5_000);
-        assert!(!data(Kind::Text, deep.as_bytes()).contains('\r'));
+    fn json_that_is_deeper_than_some_parsers_go_is_a_string() {
+        for (depth, is_json) in [(100, true), (5_000, false)] {
+            let deep = "[".repeat(depth) + &"]".repeat(depth);
+            assert_eq!(
+                data(Kind::Text, deep.as_bytes()) == deep,
+                is_json,
+                "{depth}"
+            );
+        }
     }
 
     proptest! {

@@ -295,7 +295,10 @@ fn put_info(out: &mut impl BufMut, info: &ClientInfo) {
     put_string(out, &info.user);
     out.put_slice(b",\"client\":");
     put_string(out, &info.client);
-    for (name, json) in [("conn_info", &info.conn_info), ("chan_info", &info.chan_info)] {
+    for (name, json) in [
+        ("conn_info", &info.conn_info),
+        ("chan_info", &info.chan_info),
+    ] {
         if !json.is_empty() {
             out.put_slice(b",\"");
             out.put_slice(name.as_bytes());

@@ -24,7 +24,13 @@ impl Connected {
         name: &str,
         work: &mut Work<'_, '_>,
     ) -> Result<(), Fault> {
-        self.ask(id, ("presence", name), Asked::Presence, Question::Presence, work)
+        self.ask(
+            id,
+            ("presence", name),
+            Asked::Presence,
+            Question::Presence,
+            work,
+        )
     }
 
     pub(super) fn presence_stats(
@@ -34,7 +40,13 @@ impl Connected {
         work: &mut Work<'_, '_>,
     ) -> Result<(), Fault> {
         let asked = ("presence_stats", name);
-        self.ask(id, asked, Asked::PresenceStats, Question::PresenceStats, work)
+        self.ask(
+            id,
+            asked,
+            Asked::PresenceStats,
+            Question::PresenceStats,
+            work,
+        )
     }
 
     pub(super) fn history(
@@ -50,7 +62,13 @@ impl Connected {
             limit: usize::try_from(history.limit).ok(),
             reverse: history.reverse.0,
         };
-        self.ask(id, ("history", &history.channel), Asked::History, question, work)
+        self.ask(
+            id,
+            ("history", &history.channel),
+            Asked::History,
+            question,
+            work,
+        )
     }
 
     /// A channel's owner has answered.

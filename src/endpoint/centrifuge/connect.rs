@@ -9,9 +9,9 @@ use super::rights::{self, Granted};
 use super::subscribing::{Begins, since};
 use super::timing::ttl_s;
 use super::{Settings, Stage, Work};
+use crate::centrifuge::Disconnect;
 use crate::centrifuge::command::{Connect, Subscribe};
 use crate::centrifuge::encode::{self, Subscribed};
-use crate::centrifuge::Disconnect;
 use crate::channel::{Answer, ChannelName, Question};
 use crate::publication::{Position, Since};
 
@@ -38,8 +38,6 @@ struct Promise {
     position: Option<Position>,
     /// Where it stood before, and whether it gets what it has missed since.
     missed: Option<(Since, bool)>,
-    /// Whether it is given the channel's newest publication.
-    newest: bool,
     /// What the client is told about the subscription: JSON, or nothing.
     data: Bytes,
 }
@@ -135,7 +133,7 @@ impl Connecting {
         let told = encode::Connected {
             client: &client,
             version: SERVER,
-            ttl_s: ttl_s(connected.times.expires_at_ms, work.context.unix_ms()),
+            ttl_s: ttl_s(connected.times.expires_at_ms, super::interim::unix_ms()),
             ping_s: work.settings.ping_s(),
         };
         work.say(|out| {
@@ -166,22 +164,20 @@ impl Connecting {
         asked: Option<&Subscribe<'_>>,
         work: &mut Work<'_, '_>,
     ) {
-        let namespace = rights::namespace(&channel, work);
-        let (keeps, cache) = (namespace.history_size > 0 || namespace.cache, namespace.cache);
+        let recoverable = rights::namespace(&channel, work).history_size > 0;
         let missed = asked
-            .filter(|asked| asked.recover.0 && keeps)
+            .filter(|asked| asked.recover.0 && recoverable)
             .map(|asked| since(asked.offset.0, &asked.epoch));
-        let newest = cache && missed.is_none();
-        // One publication is enough to know whether it is the one wanted.
+        // The first publication shows whether all behind that place are there.
         let question = Question::History {
             since: match missed {
                 Some(Since::Position(position)) => Some(position),
                 Some(Since::Offset(_) | Since::Newest) | None => None,
             },
             limit: Some(1),
-            reverse: newest,
+            reverse: false,
         };
-        let ticket = keeps.then(|| work.context.ask(channel.clone(), question));
+        let ticket = recoverable.then(|| work.context.ask(channel.clone(), question));
         self.channels.push(Promise {
             channel,
             granted: Granted {
@@ -191,7 +187,6 @@ impl Connecting {
             ticket,
             position: None,
             missed: missed.map(|missed| (missed, false)),
-            newest,
             data,
         });
     }
@@ -202,26 +197,22 @@ impl Connecting {
 }
 
 impl Promise {
-    /// The stream stands there; `first` is the offset of the publication that was asked for.
+    /// The stream stands there; `first` is the offset of the first publication behind the place where the client
+    /// was, or of the first that is kept.
     fn stands_at(&mut self, position: Position, first: Option<u64>) {
         self.position = Some(position);
-        match &mut self.missed {
-            Some((Since::Position(missed), recovered)) => {
-                let is_whole = missed.epoch == position.epoch
-                    && (missed.offset == position.offset || first == Some(missed.offset + 1));
-                if is_whole {
-                    *recovered = true;
-                    self.position = Some(*missed);
-                }
-            }
-            Some(_) => {}
-            None if self.newest && first == Some(position.offset) => {
-                self.position = Some(Position {
-                    offset: position.offset.saturating_sub(1),
-                    ..position
-                });
-            }
-            None => {}
+        let Some((missed, recovered)) = &mut self.missed else {
+            return;
+        };
+        let offset = match *missed {
+            Since::Position(place) if place.epoch == position.epoch => place.offset,
+            Since::Offset(offset) => offset,
+            Since::Position(_) | Since::Newest => return,
+        };
+        let is_next = |first: u64| first <= offset.saturating_add(1);
+        if offset == position.offset || (offset < position.offset && first.is_some_and(is_next)) {
+            *recovered = true;
+            self.position = Some(Position { offset, ..position });
         }
     }
 

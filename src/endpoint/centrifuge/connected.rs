@@ -54,10 +54,7 @@ impl Connected {
             info: None,
             subscriptions: Vec::new(),
             waiting: None,
-            times: Times {
-                expires_at_ms,
-                ..Times::default()
-            },
+            times: Times::new(expires_at_ms),
         }
     }
 
@@ -142,7 +139,10 @@ impl Connected {
         if refresh.token.is_empty() {
             return Err(Fault::bad_request("refresh has no token"));
         }
-        let user = self.identity.as_ref().map(|identity| &*identity.claims.user);
+        let user = self
+            .identity
+            .as_ref()
+            .map(|identity| &*identity.claims.user);
         if self.times.expires_at_ms.is_none() {
             return Err(Fault::bad_request("this connection does not expire"));
         }
@@ -154,7 +154,7 @@ impl Connected {
         self.times.expires_at_ms = expires_at_ms;
         self.set_deadline(work);
         let client = work.context.name().to_string();
-        let ttl_s = ttl_s(expires_at_ms, work.context.unix_ms());
+        let ttl_s = ttl_s(expires_at_ms, super::interim::unix_ms());
         work.say(|out| encode::put_refreshed(out, id, &client, super::connect::SERVER, ttl_s));
         Ok(())
     }

@@ -39,7 +39,7 @@ pub struct Named {
 impl Identity {
     /// Looks at the token that a client comes with.
     pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> {
-        let access = &work.context.rules().access;
+        let access = &super::interim::rules().access;
         let Some(token) = token else {
             if access.takes_tokens() {
                 let detail = "connect with a token (a JWT)";
@@ -48,7 +48,7 @@ impl Identity {
             return Ok(Proven::default());
         };
         let mut claims = access
-            .connection(token, work.context.unix_ms())
+            .connection(token, super::interim::unix_ms())
             .map_err(not_proven)?;
         let channels = named(&mut claims).map_err(invalid)?;
         Ok(Proven {
@@ -59,14 +59,10 @@ impl Identity {
     }
 
     /// Looks at the token with which a connection of that user goes on.
-    pub fn refreshed(
-        user: Option<&str>,
-        token: &str,
-        work: &Work<'_, '_>,
-    ) -> Result<Self, Fault> {
-        let access = &work.context.rules().access;
+    pub fn refreshed(user: Option<&str>, token: &str, work: &Work<'_, '_>) -> Result<Self, Fault> {
+        let access = &super::interim::rules().access;
         let claims = access
-            .connection(token, work.context.unix_ms())
+            .connection(token, super::interim::unix_ms())
             .map_err(not_proven)?;
         if Some(&*claims.user) != user {
             return Err(invalid("the token is another user's"));
@@ -97,7 +93,11 @@ fn named(claims: &mut ConnectionClaims) -> Result<Vec<Named>, String> {
         let channel = ChannelName::parse(&name)
             .map_err(|error| format!("the token names a channel that is none: {error}"))?;
         if channels.iter().all(|named| named.channel != channel) {
-            channels.push(Named { channel, info, data });
+            channels.push(Named {
+                channel,
+                info,
+                data,
+            });
         }
     }
     Ok(channels)

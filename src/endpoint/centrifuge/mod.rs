@@ -14,6 +14,7 @@ mod connected;
 mod fault;
 mod forms;
 mod identity;
+mod interim;
 mod publishing;
 mod rights;
 mod settings;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
+use super::{Context, Endpoint, Message, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
 use crate::centrifuge::{Disconnect, encode};
 use crate::channel::{Answer, Refused};
@@ -173,7 +174,10 @@ impl Centrifuge {
             }
             (Stage::Connecting(_) | Stage::Over, _) => Ok(()),
         };
-        if matches!((&client.stage, &done), (Stage::New { .. }, Err(Fault::Reply(_)))) {
+        if matches!(
+            (&client.stage, &done),
+            (Stage::New { .. }, Err(Fault::Reply(_)))
+        ) {
             client.stage = Stage::Unwelcome;
         }
         self.settle(client, id, done, context);
@@ -190,12 +194,31 @@ impl Centrifuge {
     }
 }
 
+/// A token that comes with the handshake: `Authorization: Bearer`, or `?token=`.
+fn token_of(request: &Request<'_>) -> Option<Box<str>> {
+    let bearer = request.header("Authorization").and_then(|value| {
+        let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+    });
+    let pairs = request.query().unwrap_or_default().split('&');
+    let query = || {
+        pairs
+            .into_iter()
+            .find_map(|pair| pair.strip_prefix("token="))
+    };
+    bearer.or_else(query).map(Into::into)
+}
+
 impl Endpoint for Centrifuge {
     type State = Client;
 
-    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Client, Refusal> {
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Client, Refusal> {
         context.set_deadline(Some(self.settings.connect_ms));
-        let token = access_token(request);
+        let token = token_of(request);
         Ok(Client {
             stage: Stage::New { token },
         })
@@ -266,18 +289,6 @@ impl Endpoint for Centrifuge {
         });
     }
 
-    fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
-        match order {
-            Order::Close { code, reason } => {
-                client.stage = Stage::Over;
-                context.close(code, reason);
-            }
-            other => self.with_connected(client, context, |connected, work| {
-                connected.ordered(other, work)
-            }),
-        }
-    }
-
     fn timeout(&mut self, client: &mut Client, timeout: Timeout, context: &mut Context<'_>) {
         match &mut client.stage {
             Stage::Connected(_) => {
@@ -294,13 +305,7 @@ impl Endpoint for Centrifuge {
     }
 
     /// The close frame itself says it in the protocol's way.
-    fn farewell(
-        &mut self,
-        _: &mut Client,
-        code: CloseCode,
-        _: &str,
-        context: &mut Context<'_>,
-    ) {
+    fn farewell(&mut self, _: &mut Client, code: CloseCode, _: &str, context: &mut Context<'_>) {
         let disconnect = match code {
             CloseCode::GOING_AWAY => Disconnect::SHUTDOWN,
             CloseCode::TRY_AGAIN_LATER => Disconnect::SLOW,

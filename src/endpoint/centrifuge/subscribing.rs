@@ -9,14 +9,13 @@ use super::connected::{Connected, What, refused};
 use super::fault::Fault;
 use super::rights::{self, Granted};
 use super::timing::ttl_s;
-use crate::centrifuge::command::{Subscribe, SubRefresh};
+use crate::centrifuge::command::{SubRefresh, Subscribe};
 use crate::centrifuge::disconnect::Unsubscribed;
 use crate::centrifuge::encode::{self, Subscribed};
 use crate::centrifuge::position::parse_epoch;
 use crate::centrifuge::{Disconnect, ErrorReply};
 use crate::channel::{ChannelName, Refused};
 use crate::encoding::{CentrifugeForm, Form};
-use crate::endpoint::{Order, ServerSubscription};
 use crate::publication::{Begun, ClientInfo, Position, Recovery, Since};
 
 /// One channel that the client gets the publications of.
@@ -44,8 +43,8 @@ pub enum Begins {
     Asked {
         /// Of its command.
         id: u32,
-        /// What it wants of what has been published.
-        wants: Wants,
+        /// Whether it wants what it has missed.
+        recover: bool,
         /// Whether it wants no subscription where it cannot have that.
         rejects_unrecovered: bool,
     },
@@ -53,17 +52,6 @@ pub enum Begins {
     Promised(Option<Position>),
     /// The client has yet to be told that the server has subscribed it.
     Ordered(Bytes),
-}
-
-/// What a subscriber wants of what has been published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Nothing, or in a channel that gives its newest publication that one.
-    Live,
-    /// What it has missed.
-    Missed,
-    /// The newest publication, because not all that it has missed is there.
-    Newest,
 }
 
 impl Subscription {
@@ -91,15 +79,11 @@ impl Connected {
         }
         self.check_room(&channel, work)?;
         let granted = rights::subscribe(self.identity.as_deref(), &channel, &asked.token, work)?;
-        let cache = rights::namespace(&channel, work).cache;
-        let (wants, since) = match (asked.recover.0, cache) {
-            (true, _) => (Wants::Missed, Some(since(asked.offset.0, &asked.epoch))),
-            (false, true) => (Wants::Live, Some(Since::Newest)),
-            (false, false) => (Wants::Live, None),
-        };
+        let recover = asked.recover.0;
+        let since = recover.then(|| since(asked.offset.0, &asked.epoch));
         let begins = Begins::Asked {
             id,
-            wants,
+            recover,
             rejects_unrecovered: asked.rejects_unrecovered(),
         };
         self.begin(channel, granted, since, begins, work);
@@ -177,9 +161,27 @@ impl Connected {
         match begins {
             Begins::Asked {
                 id,
-                wants,
+                recover,
                 rejects_unrecovered,
-            } => self.reply_begun(number, id, (wants, rejects_unrecovered), &begun, work),
+            } => {
+                let recovered = (recover && begun.recoverable)
+                    .then(|| matches!(begun.recovery, Recovery::Whole(_)));
+                if recovered == Some(false) && rejects_unrecovered {
+                    self.remove(number, work);
+                    let error = ErrorReply::UNRECOVERABLE_POSITION;
+                    work.say(|out| encode::put_error(out, id, &error));
+                } else if let Some(subscription) = self.by_number(number) {
+                    let now_ms = super::interim::unix_ms();
+                    let ttl_s = ttl_s(subscription.expires_at_ms(), now_ms);
+                    let told = Subscribed {
+                        ttl_s,
+                        recovered,
+                        ..standing(&begun)
+                    };
+                    work.say(|out| encode::put_subscribed(out, id, &told));
+                }
+                Ok(())
+            }
             // It was told where it stands, which cannot be kept: it comes back and recovers, or hears of the gap.
             Begins::Promised(Some(_)) if !matches!(begun.recovery, Recovery::Whole(_)) => {
                 Err(Disconnect::INSUFFICIENT_STATE.into())
@@ -188,40 +190,15 @@ impl Connected {
             Begins::Ordered(data) => {
                 if let Some(subscription) = self.by_number(number) {
                     let channel = subscription.form.channel();
-                    let subscribed = Subscribed {
+                    let told = Subscribed {
                         data: &data,
-                        ..said(&begun, None, None)
+                        ..standing(&begun)
                     };
-                    work.say(|out| encode::put_subscribe_push(out, channel, &subscribed));
+                    work.say(|out| encode::put_subscribe_push(out, channel, &told));
                 }
                 Ok(())
             }
         }
-    }
-
-    fn reply_begun(
-        &mut self,
-        number: u32,
-        id: u32,
-        (wants, rejects_unrecovered): (Wants, bool),
-        begun: &Begun,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), Fault> {
-        let Some(subscription) = self.by_number(number) else {
-            return Ok(());
-        };
-        let has_gap = wants == Wants::Missed && !matches!(begun.recovery, Recovery::Whole(_));
-        if has_gap && begun.recoverable && rejects_unrecovered {
-            self.remove(number, work);
-            work.say(|out| encode::put_error(out, id, &ErrorReply::UNRECOVERABLE_POSITION));
-            return Ok(());
-        }
-        let ttl_s = ttl_s(subscription.expires_at_ms(), work.context.unix_ms());
-        let recovered = (begun.recoverable && wants != Wants::Live)
-            .then_some(wants == Wants::Missed && !has_gap);
-        let subscribed = said(begun, recovered, ttl_s);
-        work.say(|out| encode::put_subscribed(out, id, &subscribed));
-        Ok(())
     }
 
     fn not_begun(
@@ -293,53 +270,8 @@ impl Connected {
         let more = self.subscriptions[at].more.get_or_insert_default();
         more.expires_at_ms = granted.expires_at_ms;
         self.set_deadline(work);
-        let ttl_s = ttl_s(granted.expires_at_ms, work.context.unix_ms());
+        let ttl_s = ttl_s(granted.expires_at_ms, super::interim::unix_ms());
         work.say(|out| encode::put_sub_refreshed(out, id, ttl_s));
-        Ok(())
-    }
-
-    /// Somebody outside orders something.
-    pub(super) fn ordered(
-        &mut self,
-        order: Order,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), Fault> {
-        match order {
-            Order::Send(payload) => {
-                work.say(|out| {
-                    encode::put_message_push(out, payload.kind(), payload.as_bytes());
-                });
-            }
-            Order::Subscribe(subscription) => {
-                let ServerSubscription {
-                    channel,
-                    since,
-                    info,
-                    data,
-                } = *subscription;
-                // Twice is once.
-                if self.check_room(&channel, work).is_ok() {
-                    let granted = Granted {
-                        info,
-                        ..Granted::default()
-                    };
-                    self.begin(channel, granted, since, Begins::Ordered(data), work);
-                }
-            }
-            Order::Unsubscribe(channel) => {
-                let is_meant = |subscription: &&Subscription| {
-                    channel
-                        .as_ref()
-                        .is_none_or(|channel| subscription.form.channel() == channel.as_str())
-                };
-                let meant = self.subscriptions.iter().filter(is_meant);
-                let numbers: Vec<u32> = meant.map(|subscription| subscription.number).collect();
-                for number in numbers {
-                    self.end_subscription(number, Unsubscribed::SERVER, work);
-                }
-            }
-            Order::Close { code, reason } => work.context.close(code, reason),
-        }
         Ok(())
     }
 
@@ -387,26 +319,17 @@ impl Connected {
     }
 }
 
-/// What a client is told of a subscription that has begun.
-fn said(begun: &Begun, recovered: Option<bool>, ttl_s: Option<u64>) -> Subscribed<'static> {
-    Subscribed {
-        ttl_s,
-        position: begun.recoverable.then(|| stands_at(begun)),
-        recovered,
-        data: b"",
-    }
-}
-
-/// Where a subscriber stands before it gets the first publication, be that a missed one.
-fn stands_at(begun: &Begun) -> Position {
-    let first = match &begun.recovery {
-        Recovery::Whole(missed) => missed.iter().next(),
-        Recovery::Unasked | Recovery::Gap => None,
-    };
-    first.map_or(begun.position, |first| Position {
+/// Where a subscriber stands before it gets the first publication, be that one that it has missed.
+fn standing(begun: &Begun) -> Subscribed<'static> {
+    let first = (begun.recovery.missed()).and_then(|missed| missed.iter().next());
+    let position = first.map_or(begun.position, |first| Position {
         offset: first.position.offset.saturating_sub(1),
         ..first.position
-    })
+    });
+    Subscribed {
+        position: begun.recoverable.then_some(position),
+        ..Subscribed::default()
+    }
 }
 
 /// From where on a client wants what it has missed. Without an epoch any stream is meant.

@@ -18,6 +18,16 @@ pub struct Times {
     pings: u32,
 }
 
+impl Times {
+    /// Of a connection that begins.
+    pub fn new(expires_at_ms: Option<u64>) -> Self {
+        Self {
+            expires_at_ms,
+            ..Self::default()
+        }
+    }
+}
+
 impl Connected {
     /// Pings from now on.
     pub fn start(&mut self, work: &mut Work<'_, '_>) {
@@ -31,11 +41,11 @@ impl Connected {
 
     /// Sees to it that the next time at which something is to be done is not missed.
     pub fn set_deadline(&self, work: &mut Work<'_, '_>) {
-        let now_ms = work.context.unix_ms();
+        let now_ms = super::interim::unix_ms();
         let next = self.next_ms(work.settings);
-        work.context.set_deadline(next.map(|next_ms| {
-            u32::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)
-        }));
+        work.context.set_deadline(
+            next.map(|next_ms| u32::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)),
+        );
     }
 
     /// Time has passed.
@@ -56,13 +66,13 @@ impl Connected {
             return Err(Fault::bad_request("a pong that answers no ping"));
         }
         times.pings -= 1;
-        times.pong_due_ms = (times.pings > 0)
-            .then(|| work.context.unix_ms() + work.settings.pong_timeout_ms);
+        times.pong_due_ms =
+            (times.pings > 0).then(|| super::interim::unix_ms() + work.settings.pong_timeout_ms);
         Ok(())
     }
 
     fn ping(&mut self, work: &mut Work<'_, '_>) {
-        let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
+        let due_ms = super::interim::unix_ms() + work.settings.pong_timeout_ms;
         self.times.pings += 1;
         self.times.pong_due_ms.get_or_insert(due_ms);
         work.context.send_text(encode::PING);
@@ -70,11 +80,16 @@ impl Connected {
 
     /// Does what is due.
     fn check(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
-        let now_ms = work.context.unix_ms();
+        let now_ms = super::interim::unix_ms();
         let expired_ms = work.settings.expired_ms;
-        let has_expired =
-            |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms);
-        if self.times.pong_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+        let has_expired = |at_ms: Option<u64>| {
+            at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
+        };
+        if self
+            .times
+            .pong_due_ms
+            .is_some_and(|due_ms| due_ms <= now_ms)
+        {
             return Err(Disconnect::NO_PONG.into());
         }
         if has_expired(self.times.expires_at_ms) {
