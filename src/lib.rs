@@ -72,6 +72,7 @@ pub mod metrics;
 pub mod publication;
 pub mod raw;
 pub mod reactor;
+pub mod rules;
 pub mod server;
 pub mod session;
 pub mod shard;

@@ -16,7 +16,9 @@ const LEAVES: [&str; 5] = ["config", "json", "metrics", "publication", "table"];
 /// of its neighbours unless [`MAY_USE`] says so.
 const FLOORS: [&[&str]; 6] = [
     &["ws", "stomp", "centrifuge", "raw", "sse", "access"],
-    &["session", "endpoint", "channel", "encoding", "bench"],
+    &[
+        "session", "endpoint", "rules", "channel", "encoding", "bench",
+    ],
     &["shard"],
     &["reactor"],
     &["server", "control", "cluster"],
@@ -27,13 +29,16 @@ const FLOORS: [&[&str]; 6] = [
 const BENCH: &str = "bench";
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 10] = [
+const MAY_USE: [(&str, &str); 13] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
     ("centrifuge", "ws"),
     ("session", "endpoint"),
     ("session", "channel"),
+    ("session", "rules"),
+    ("endpoint", "rules"),
+    ("rules", "channel"),
     ("endpoint", "channel"),
     ("endpoint", "encoding"),
     ("server", "control"),
@@ -90,6 +95,9 @@ fn a_floor_that_looks_up_is_found() {
         ("shard/lane.rs", "use super::super::reactor::run;\n"),
         ("stomp/mod.rs", "use crate::raw;\n"),
         ("channel/name.rs", "use crate::session;\n"),
+        ("channel/directory.rs", "use crate::rules::Rules;\n"),
+        ("rules/identity.rs", "use crate::endpoint::Context;\n"),
+        ("access/mod.rs", "use crate::channel::ChannelName;\n"),
         ("table.rs", "use crate::ws::frame;\n"),
         ("config/file.rs", "use crate::metrics;\n"),
         ("reactor.rs", "use crate::server;\n"),

@@ -2,7 +2,7 @@
 //!
 //! | payload | `data` |
 //! | --- | --- |
-//! | text that is JSON, at most 127 levels deep | that text, byte for byte; only line ends between its tokens become blanks, because a line end ends a reply |
+//! | text that is JSON | that text, byte for byte; only line ends between its tokens become blanks, because a line end ends a reply |
 //! | any other text | a string |
 //! | binary | a string: the bytes in base64 (RFC 4648, section 4, with padding) |
 
@@ -99,15 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_deeper_than_some_parsers_go_is_a_string() {
-        for (depth, is_json) in [(100, true), (5_000, false)] {
-            let deep = "[".repeat(depth) + &"]".repeat(depth);
-            assert_eq!(
-                data(Kind::Text, deep.as_bytes()) == deep,
-                is_json,
-                "{depth}"
-            );
-        }
+    fn json_of_any_depth_is_handed_on() {
+        let deep = "[".repeat(50_000) + &"]".repeat(50_000);
+        assert_eq!(data(Kind::Text, deep.as_bytes()), deep);
     }
 
     proptest! {
