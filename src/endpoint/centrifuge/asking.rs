@@ -107,7 +107,7 @@ impl Connected {
     ) -> Result<(), Fault> {
         let channel = channel(command, name)?;
         if self.find(name).is_none() {
-            rights::ask(self.identity.as_deref(), &channel, work)?;
+            rights::ask(&self.identity, &channel, work)?;
         }
         self.may_ask()?;
         let number = work.context.ask(channel, question);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::connected::Connected;
 use super::fault::Fault;
-use super::identity::{self, Identity, Named};
+use super::identity::{self, Named, Proven};
 use super::rights::{self, Granted};
 use super::subscribing::{Begins, since};
 use super::timing::ttl_s;
@@ -53,15 +53,16 @@ pub fn connect(
         "" => token,
         token => Some(token),
     };
-    let identity::Proven {
+    let Proven {
         identity,
+        info,
         expires_at_ms,
         channels,
-    } = Identity::prove(token, work)?;
+    } = identity::prove(token, work)?;
     if channels.len() > work.settings.subscriptions_max {
         return Err(Disconnect::CHANNEL_LIMIT.into());
     }
-    let connected = Connected::new(identity.map(Box::new), expires_at_ms);
+    let connected = Connected::new(identity, info, expires_at_ms);
     let mut connecting = Connecting {
         id,
         connected,

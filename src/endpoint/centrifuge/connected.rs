@@ -6,22 +6,23 @@ use std::sync::Arc;
 use super::Work;
 use super::asking::Asked;
 use super::fault::Fault;
-use super::identity::Identity;
+use super::identity;
 use super::subscribing::{Begins, Subscription};
 use super::timing::{Times, ttl_s};
 use crate::centrifuge::command::{Refresh, Request};
 use crate::centrifuge::{Disconnect, ErrorReply, encode};
 use crate::channel::Refused;
 use crate::publication::ClientInfo;
+use crate::rules::Identity;
 
 /// Questions of one connection that may wait for their answers, which can be long.
 const QUESTIONS_MAX: usize = 32;
 
 /// See the module's documentation.
 pub struct Connected {
-    /// Who it has proven to be, if it has.
-    pub(super) identity: Option<Box<Identity>>,
-    /// Who the others are told that it is; made when it is first needed.
+    /// Who it has proven to be.
+    pub(super) identity: Identity,
+    /// Who the others are told that it is; of somebody who has proven nothing made when it is first needed.
     info: Option<Arc<ClientInfo>>,
     pub(super) subscriptions: Vec<Subscription>,
     /// What the shard has yet to answer, in the order in which it was asked. A client that only listens needs
@@ -48,10 +49,14 @@ pub(super) enum What {
 }
 
 impl Connected {
-    pub fn new(identity: Option<Box<Identity>>, expires_at_ms: Option<u64>) -> Self {
+    pub fn new(
+        identity: Identity,
+        info: Option<Arc<ClientInfo>>,
+        expires_at_ms: Option<u64>,
+    ) -> Self {
         Self {
             identity,
-            info: None,
+            info,
             subscriptions: Vec::new(),
             waiting: None,
             times: Times::new(expires_at_ms),
@@ -91,15 +96,10 @@ impl Connected {
 
     /// Who the others are told that it is.
     pub(super) fn info(&mut self, work: &Work<'_, '_>) -> Arc<ClientInfo> {
-        let identity = &self.identity;
         let info = self.info.get_or_insert_with(|| {
-            let client = work.context.name().to_string();
-            Arc::new(match identity {
-                Some(identity) => identity.info(&client),
-                None => ClientInfo {
-                    client: client.into(),
-                    ..ClientInfo::default()
-                },
+            Arc::new(ClientInfo {
+                client: work.context.name().to_string().into(),
+                ..ClientInfo::default()
             })
         });
         info.clone()
@@ -139,18 +139,13 @@ impl Connected {
         if refresh.token.is_empty() {
             return Err(Fault::bad_request("refresh has no token"));
         }
-        let user = self
-            .identity
-            .as_ref()
-            .map(|identity| &*identity.claims.user);
-        if self.times.expires_at_ms.is_none() {
+        let (Some(user), Some(_)) = (self.identity.name(), self.times.expires_at_ms) else {
             return Err(Fault::bad_request("this connection does not expire"));
-        }
-        let identity = Identity::refreshed(user, &refresh.token, work)?;
-        let expires_at_ms = identity.claims.expires_at_ms;
-        self.identity = Some(Box::new(identity));
-        // What subscribers are told from now on is what the new token says.
-        self.info = None;
+        };
+        let proven = identity::prove_again(user, &refresh.token, work)?;
+        self.identity = proven.identity;
+        self.info = proven.info;
+        let expires_at_ms = proven.expires_at_ms;
         self.times.expires_at_ms = expires_at_ms;
         self.set_deadline(work);
         let client = work.context.name().to_string();

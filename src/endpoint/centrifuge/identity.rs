@@ -1,5 +1,7 @@
 //! Who a client has proven to be.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Work;
@@ -8,18 +10,14 @@ use crate::access::{ConnectionClaims, TokenError};
 use crate::centrifuge::{Disconnect, ErrorReply};
 use crate::channel::ChannelName;
 use crate::publication::ClientInfo;
+use crate::rules::Identity;
 
-/// What a connection's token says of it.
-pub struct Identity {
-    /// What it claims, but for the channels that the server subscribes it to.
-    pub claims: ConnectionClaims,
-}
-
-/// What a token has proven.
-#[derive(Default)]
+/// What a token has proven, or nobody has where there is none.
 pub struct Proven {
-    /// None for an anonymous client.
-    pub identity: Option<Identity>,
+    /// What it may do.
+    pub identity: Identity,
+    /// Who the others are told that it is.
+    pub info: Option<Arc<ClientInfo>>,
     /// When the token expires, in ms since 1970.
     pub expires_at_ms: Option<u64>,
     /// What the server subscribes the client to.
@@ -36,56 +34,53 @@ pub struct Named {
     pub data: Bytes,
 }
 
-impl Identity {
-    /// Looks at the token that a client comes with.
-    pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> {
-        let access = &super::interim::rules().access;
-        let Some(token) = token else {
-            if access.takes_tokens() {
-                let detail = "connect with a token (a JWT)";
-                return Err(ErrorReply::UNAUTHORIZED.because(detail).into());
-            }
-            return Ok(Proven::default());
-        };
-        let mut claims = access
-            .connection(token, super::interim::unix_ms())
-            .map_err(not_proven)?;
-        let channels = named(&mut claims).map_err(invalid)?;
-        Ok(Proven {
-            expires_at_ms: claims.expires_at_ms,
-            channels,
-            identity: Some(Self { claims }),
-        })
-    }
+/// Looks at the token that a client comes with.
+///
+/// Without one it is let in as somebody, who may do what namespaces let anyone do.
+pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> {
+    let Some(token) = token else {
+        return Ok(Proven {
+            identity: Identity::Anonymous,
+            info: None,
+            expires_at_ms: None,
+            channels: Vec::new(),
+        });
+    };
+    let now_ms = super::interim::unix_ms();
+    let access = &super::interim::rules().access;
+    let claims = access.connection(token, now_ms).map_err(not_proven)?;
+    let client = work.context.name().to_string();
+    Ok(Proven {
+        identity: Identity::of_connection(&claims),
+        info: Some(Arc::new(info(&claims, client))),
+        expires_at_ms: claims.expires_at_ms,
+        channels: named(claims).map_err(invalid)?,
+    })
+}
 
-    /// Looks at the token with which a connection of that user goes on.
-    pub fn refreshed(user: Option<&str>, token: &str, work: &Work<'_, '_>) -> Result<Self, Fault> {
-        let access = &super::interim::rules().access;
-        let claims = access
-            .connection(token, super::interim::unix_ms())
-            .map_err(not_proven)?;
-        if Some(&*claims.user) != user {
-            return Err(invalid("the token is another user's"));
-        }
-        Ok(Self { claims })
+/// Looks at the token with which a connection of that user goes on.
+pub fn prove_again(user: &str, token: &str, work: &Work<'_, '_>) -> Result<Proven, Fault> {
+    let proven = prove(Some(token), work)?;
+    if proven.identity.name() != Some(user) {
+        return Err(invalid("the token is another user's"));
     }
+    Ok(proven)
+}
 
-    /// Who the others are told that it is.
-    pub fn info(&self, client: &str) -> ClientInfo {
-        ClientInfo {
-            client: client.into(),
-            user: self.claims.user.as_str().into(),
-            conn_info: self.claims.info.clone(),
-            chan_info: Bytes::new(),
-        }
+fn info(claims: &ConnectionClaims, client: String) -> ClientInfo {
+    ClientInfo {
+        client: client.into(),
+        user: claims.user.as_str().into(),
+        conn_info: claims.info.clone(),
+        chan_info: Bytes::new(),
     }
 }
 
 /// The channels that the server subscribes a client to, each once.
-fn named(claims: &mut ConnectionClaims) -> Result<Vec<Named>, String> {
+fn named(claims: ConnectionClaims) -> Result<Vec<Named>, String> {
     let mut channels: Vec<Named> = Vec::new();
-    let plain = std::mem::take(&mut claims.channels).into_iter();
-    let with_more = std::mem::take(&mut claims.subs).into_iter();
+    let plain = claims.channels.into_iter();
+    let with_more = claims.subs.into_iter();
     let all = with_more
         .map(|sub| (sub.channel, sub.info, sub.data))
         .chain(plain.map(|channel| (channel, Bytes::new(), Bytes::new())));

@@ -1,31 +1,10 @@
-//! Until the rules of all channels are there: nothing is configured.
+//! Until callbacks are told the rules and the time: nothing is configured.
 
-use crate::access::{Access, ConnectionClaims};
-use crate::channel::Namespaces;
-
-pub struct Rules {
-    pub namespaces: Namespaces,
-    pub access: Access,
-}
-
-impl Rules {
-    pub fn may_subscribe(&self, _: &str, _: Option<&ConnectionClaims>) -> bool {
-        true
-    }
-    pub fn may_subscribe_with_token(&self, _: &str) -> bool {
-        true
-    }
-    pub fn may_publish(&self, _: &str, _: Option<&ConnectionClaims>) -> bool {
-        true
-    }
-}
+use crate::rules::Rules;
 
 pub fn rules() -> &'static Rules {
     static RULES: std::sync::OnceLock<Rules> = std::sync::OnceLock::new();
-    RULES.get_or_init(|| Rules {
-        namespaces: Namespaces::default(),
-        access: Access::default(),
-    })
+    RULES.get_or_init(Rules::default)
 }
 
 pub fn unix_ms() -> u64 {

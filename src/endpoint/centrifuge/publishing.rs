@@ -35,7 +35,7 @@ impl Connected {
             let detail = format!("data has more than {max} bytes (limits.message_bytes_max)");
             return Err(ErrorReply::LIMIT_EXCEEDED.because(detail).into());
         }
-        rights::publish(self.identity.as_deref(), &channel, work)?;
+        rights::publish(&self.identity, &channel, work)?;
         let of_subscription = self.find(channel.as_str()).and_then(|subscription| {
             let more = subscription.more.as_ref()?;
             more.info.clone()

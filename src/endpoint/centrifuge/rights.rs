@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use super::Work;
-use super::fault::Fault;
-use super::identity::Identity;
 use crate::access::{SubscriptionClaims, TokenError};
 use crate::centrifuge::ErrorReply;
 use crate::channel::{ChannelName, Namespace};
+use crate::rules::{Denied, Identity};
 
 /// A subscription that is granted, and what the token that grants it says.
 #[derive(Clone, Debug, Default)]
@@ -31,31 +30,23 @@ pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
 
 /// Whether the client may subscribe, by its subscription token where it has brought one.
 pub fn subscribe(
-    identity: Option<&Identity>,
+    identity: &Identity,
     channel: &ChannelName,
     token: &str,
     work: &Work<'_, '_>,
-) -> Result<Granted, Fault> {
+) -> Result<Granted, ErrorReply> {
     let rules = super::interim::rules();
     if token.is_empty() {
-        let claims = identity.map(|identity| &identity.claims);
-        return match rules.may_subscribe(channel.as_str(), claims) {
-            true => Ok(Granted::default()),
-            false => Err(denied("subscribe to", channel)),
-        };
+        rules.may_subscribe(channel, identity).map_err(denied)?;
+        return Ok(Granted::default());
     }
-    let claims = (rules.access)
-        .subscription(token, super::interim::unix_ms())
-        .map_err(not_granted)?;
-    let user = identity.map_or("", |identity| &identity.claims.user);
+    let now_ms = super::interim::unix_ms();
+    let claims = rules.access.subscription(token, now_ms);
+    let claims = claims.map_err(not_granted)?;
     let client = work.context.name().to_string();
-    if !claims.are_for(channel.as_str(), user, &client) {
-        let detail = "the token is for another channel, user or client";
-        return Err(ErrorReply::PERMISSION_DENIED.because(detail).into());
-    }
-    if !rules.may_subscribe_with_token(channel.as_str()) {
-        return Err(denied("subscribe to", channel));
-    }
+    rules
+        .may_subscribe_with(channel, identity, &claims, &client)
+        .map_err(denied)?;
     let SubscriptionClaims {
         expires_at_ms,
         info,
@@ -69,34 +60,31 @@ pub fn subscribe(
 
 /// Whether the client may publish.
 pub fn publish(
-    identity: Option<&Identity>,
+    identity: &Identity,
     channel: &ChannelName,
     work: &Work<'_, '_>,
-) -> Result<(), Fault> {
-    let claims = identity.map(|identity| &identity.claims);
-    match super::interim::rules().may_publish(channel.as_str(), claims) {
-        true => Ok(()),
-        false => Err(denied("publish to", channel)),
-    }
+) -> Result<(), ErrorReply> {
+    let rules = super::interim::rules();
+    rules.may_publish(channel, identity).map_err(denied)
 }
 
 /// Whether a client that is not subscribed may ask about a channel: if it might be.
 pub fn ask(
-    identity: Option<&Identity>,
+    identity: &Identity,
     channel: &ChannelName,
     work: &Work<'_, '_>,
-) -> Result<(), Fault> {
-    subscribe(identity, channel, "", work).map(|_| ())
+) -> Result<(), ErrorReply> {
+    let rules = super::interim::rules();
+    rules.may_subscribe(channel, identity).map_err(denied)
 }
 
-fn denied(to_do: &str, channel: &ChannelName) -> Fault {
-    let detail = format!("you may not {to_do} \"{channel}\"");
-    ErrorReply::PERMISSION_DENIED.because(detail).into()
+fn denied(denied: Denied) -> ErrorReply {
+    ErrorReply::PERMISSION_DENIED.because(denied)
 }
 
-fn not_granted(error: TokenError) -> Fault {
+fn not_granted(error: TokenError) -> ErrorReply {
     match error {
-        TokenError::Expired => ErrorReply::TOKEN_EXPIRED.into(),
-        other => ErrorReply::PERMISSION_DENIED.because(other).into(),
+        TokenError::Expired => ErrorReply::TOKEN_EXPIRED,
+        other => ErrorReply::PERMISSION_DENIED.because(other),
     }
 }

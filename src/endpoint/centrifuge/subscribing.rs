@@ -78,7 +78,7 @@ impl Connected {
             return Err(ErrorReply::NOT_AVAILABLE.because(detail).into());
         }
         self.check_room(&channel, work)?;
-        let granted = rights::subscribe(self.identity.as_deref(), &channel, &asked.token, work)?;
+        let granted = rights::subscribe(&self.identity, &channel, &asked.token, work)?;
         let recover = asked.recover.0;
         let since = recover.then(|| since(asked.offset.0, &asked.epoch));
         let begins = Begins::Asked {
@@ -266,7 +266,7 @@ impl Connected {
                 .because("sub_refresh has no token")
                 .into());
         }
-        let granted = rights::subscribe(self.identity.as_deref(), &channel, &refresh.token, work)?;
+        let granted = rights::subscribe(&self.identity, &channel, &refresh.token, work)?;
         let more = self.subscriptions[at].more.get_or_insert_default();
         more.expires_at_ms = granted.expires_at_ms;
         self.set_deadline(work);
