@@ -6,6 +6,7 @@
     reason = "it is compiled into every test file, and each uses its own part of it"
 )]
 
+pub mod centrifuge;
 pub mod client;
 pub mod fanout;
 pub mod http;
