@@ -32,6 +32,7 @@ use std::time::Duration;
 pub use check::Warning;
 #[cfg(test)]
 pub(crate) use check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
+pub(crate) use duration::parse_ms as duration_ms;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
 pub use layers::{Difference, Overrides, Resolved, load, resolve};

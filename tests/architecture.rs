@@ -99,6 +99,8 @@ fn a_floor_that_looks_up_is_found() {
         ("rules/identity.rs", "use crate::endpoint::Context;\n"),
         ("access/mod.rs", "use crate::channel::ChannelName;\n"),
         ("table.rs", "use crate::ws::frame;\n"),
+        ("access/claims.rs", "use crate::channel::ChannelName;\n"),
+        ("ws/frame.rs", "use crate::access::Access;\n"),
         ("config/file.rs", "use crate::metrics;\n"),
         ("reactor.rs", "use crate::server;\n"),
         ("tower/mod.rs", "use crate::ws;\n"),
@@ -131,6 +133,9 @@ fn a_floor_that_looks_up_is_found() {
             "use super::Settings;\nuse crate::endpoint::Routes;\n",
         ),
         ("bench/frames.rs", "use crate::ws::mask::unmask;\n"),
+        ("endpoint/context.rs", "use crate::access::Access;\n"),
+        ("control/api.rs", "use crate::access::Access;\n"),
+        ("server/mod.rs", "use crate::access::AuthSettings;\n"),
         ("cli/bench/mod.rs", "use crate::bench::table;\n"),
         ("lib.rs", "pub use crate::reactor::run;\n"),
     ] {

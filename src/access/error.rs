@@ -16,6 +16,12 @@ pub enum AccessError {
         bytes: usize,
     },
 
+    /// A token is to be made without [`hmac_secret`](super::AuthSettings::hmac_secret).
+    #[error(
+        "there is no auth.hmac_secret to sign with; write one of at least {SECRET_BYTES_MIN} random bytes, such as openssl rand -hex 32 prints"
+    )]
+    NoSecret,
+
     /// One of [`api_keys`](super::AuthSettings::api_keys) can be guessed.
     #[error(
         "auth.api_keys: key {number} has {bytes} bytes; write at least {API_KEY_BYTES_MIN} random ones, such as openssl rand -hex 32 prints"

@@ -24,7 +24,7 @@
 //! with `crit` is refused.
 //!
 //! # Making a token
-//! In a shell:
+//! A program that embeds the server calls [`AuthSettings::sign`], an operator `pushring token`. In a shell with nothing else:
 //!
 //! ```sh
 //! base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
@@ -61,6 +61,7 @@ mod jwks;
 mod key;
 mod keys;
 mod settings;
+mod sign;
 mod token;
 mod token_error;
 
@@ -72,6 +73,7 @@ pub use error::{AccessError, KeyFault};
 pub use jwks::{JWKS_BYTES_MAX, KEYS_MAX};
 pub use key::SECRET_BYTES_MIN;
 pub use settings::AuthSettings;
+pub use sign::NewToken;
 pub use token::TOKEN_BYTES_MAX;
 pub use token_error::{Part, TokenError};
 

@@ -10,7 +10,7 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 /// The milliseconds of a text such as `10m`; the most there are for one that is longer. `None` if it is no duration.
-pub(super) fn parse_ms(text: &str) -> Option<u64> {
+pub(crate) fn parse_ms(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit)?;

@@ -3,6 +3,7 @@
 mod algorithms;
 mod api_keys;
 mod claims;
+mod command;
 mod examples;
 mod keys;
 mod malformed;

@@ -71,11 +71,14 @@ pub fn read_jwks(file: impl AsRef<[u8]>) -> Result<Access, AccessError> {
     })
 }
 
+/// Makes the signature of what it is given.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key that signs tokens.
 pub struct Signer {
     pub alg: &'static str,
     jwk: Value,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Signer {
