@@ -13,6 +13,7 @@ pub mod http;
 pub mod metrics;
 pub mod server;
 pub mod stomp;
+pub mod token;
 pub mod wire;
 
 use std::time::Duration;
