@@ -134,7 +134,7 @@ impl Connecting {
         let told = encode::Connected {
             client: &client,
             version: SERVER,
-            ttl_s: ttl_s(connected.times.expires_at_ms, super::interim::unix_ms()),
+            ttl_s: ttl_s(connected.times.expires_at_ms, work.context.unix_ms()),
             ping_s: work.settings.ping_s(),
         };
         work.say(|out| {

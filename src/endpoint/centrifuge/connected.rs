@@ -149,7 +149,7 @@ impl Connected {
         self.times.expires_at_ms = expires_at_ms;
         self.set_deadline(work);
         let client = work.context.name().to_string();
-        let ttl_s = ttl_s(expires_at_ms, super::interim::unix_ms());
+        let ttl_s = ttl_s(expires_at_ms, work.context.unix_ms());
         work.say(|out| encode::put_refreshed(out, id, &client, super::connect::SERVER, ttl_s));
         Ok(())
     }

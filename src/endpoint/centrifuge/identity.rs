@@ -46,8 +46,8 @@ pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> 
             channels: Vec::new(),
         });
     };
-    let now_ms = super::interim::unix_ms();
-    let access = &super::interim::rules().access;
+    let now_ms = work.context.unix_ms();
+    let access = &work.context.rules().access;
     let claims = access.connection(token, now_ms).map_err(not_proven)?;
     let client = work.context.name().to_string();
     Ok(Proven {

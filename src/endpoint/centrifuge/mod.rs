@@ -14,7 +14,6 @@ mod connected;
 mod fault;
 mod forms;
 mod identity;
-mod interim;
 mod publishing;
 mod rights;
 mod settings;

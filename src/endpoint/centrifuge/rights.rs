@@ -19,7 +19,7 @@ pub struct Granted {
 
 /// What holds for a channel.
 pub fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
-    super::interim::rules().namespaces.of(channel.as_str())
+    work.context.rules().namespaces.of(channel.as_str())
 }
 
 /// Whether anybody is told who is subscribed.
@@ -35,12 +35,12 @@ pub fn subscribe(
     token: &str,
     work: &Work<'_, '_>,
 ) -> Result<Granted, ErrorReply> {
-    let rules = super::interim::rules();
+    let rules = work.context.rules();
     if token.is_empty() {
         rules.may_subscribe(channel, identity).map_err(denied)?;
         return Ok(Granted::default());
     }
-    let now_ms = super::interim::unix_ms();
+    let now_ms = work.context.unix_ms();
     let claims = rules.access.subscription(token, now_ms);
     let claims = claims.map_err(not_granted)?;
     let client = work.context.name().to_string();
@@ -64,7 +64,7 @@ pub fn publish(
     channel: &ChannelName,
     work: &Work<'_, '_>,
 ) -> Result<(), ErrorReply> {
-    let rules = super::interim::rules();
+    let rules = work.context.rules();
     rules.may_publish(channel, identity).map_err(denied)
 }
 
@@ -74,7 +74,7 @@ pub fn ask(
     channel: &ChannelName,
     work: &Work<'_, '_>,
 ) -> Result<(), ErrorReply> {
-    let rules = super::interim::rules();
+    let rules = work.context.rules();
     rules.may_subscribe(channel, identity).map_err(denied)
 }
 

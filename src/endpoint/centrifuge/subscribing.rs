@@ -171,7 +171,7 @@ impl Connected {
                     let error = ErrorReply::UNRECOVERABLE_POSITION;
                     work.say(|out| encode::put_error(out, id, &error));
                 } else if let Some(subscription) = self.by_number(number) {
-                    let now_ms = super::interim::unix_ms();
+                    let now_ms = work.context.unix_ms();
                     let ttl_s = ttl_s(subscription.expires_at_ms(), now_ms);
                     let told = Subscribed {
                         ttl_s,
@@ -270,7 +270,7 @@ impl Connected {
         let more = self.subscriptions[at].more.get_or_insert_default();
         more.expires_at_ms = granted.expires_at_ms;
         self.set_deadline(work);
-        let ttl_s = ttl_s(granted.expires_at_ms, super::interim::unix_ms());
+        let ttl_s = ttl_s(granted.expires_at_ms, work.context.unix_ms());
         work.say(|out| encode::put_sub_refreshed(out, id, ttl_s));
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Connected {
 
     /// Sees to it that the next time at which something is to be done is not missed.
     pub fn set_deadline(&self, work: &mut Work<'_, '_>) {
-        let now_ms = super::interim::unix_ms();
+        let now_ms = work.context.unix_ms();
         let next = self.next_ms(work.settings);
         work.context.set_deadline(
             next.map(|next_ms| u32::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)),
@@ -67,12 +67,12 @@ impl Connected {
         }
         times.pings -= 1;
         times.pong_due_ms =
-            (times.pings > 0).then(|| super::interim::unix_ms() + work.settings.pong_timeout_ms);
+            (times.pings > 0).then(|| work.context.unix_ms() + work.settings.pong_timeout_ms);
         Ok(())
     }
 
     fn ping(&mut self, work: &mut Work<'_, '_>) {
-        let due_ms = super::interim::unix_ms() + work.settings.pong_timeout_ms;
+        let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
         self.times.pings += 1;
         self.times.pong_due_ms.get_or_insert(due_ms);
         work.context.send_text(encode::PING);
@@ -80,7 +80,7 @@ impl Connected {
 
     /// Does what is due.
     fn check(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
-        let now_ms = super::interim::unix_ms();
+        let now_ms = work.context.unix_ms();
         let expired_ms = work.settings.expired_ms;
         let has_expired = |at_ms: Option<u64>| {
             at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
