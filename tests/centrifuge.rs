@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "centrifuge/rules/asking.rs"]
+mod asking;
 #[path = "centrifuge/rules/connecting.rs"]
 mod connecting;
 #[path = "centrifuge/rules/contents.rs"]
@@ -12,10 +14,14 @@ mod contents;
 mod malformed;
 #[path = "centrifuge/rules/publishing.rs"]
 mod publishing;
+#[path = "centrifuge/rules/recovery.rs"]
+mod recovery;
 #[path = "centrifuge/rules/subscribing.rs"]
 mod subscribing;
 #[path = "centrifuge/rules/timing.rs"]
 mod timing;
+#[path = "centrifuge/rules/tokens.rs"]
+mod tokens;
 
 use support::centrifuge::Centrifuge;
 use support::server::{Options, Server};

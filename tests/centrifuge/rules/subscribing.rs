@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::centrifuge::Centrifuge;
+use crate::support::server::{Options, Server};
 use crate::{client, server, server_with};
 
 #[test]
@@ -112,7 +113,10 @@ fn subscriptions_are_limited() {
 
 #[test]
 fn a_server_with_as_many_channels_as_it_keeps_says_so() {
-    let server = server_with("shards = 1\n[limits]\nchannels_max = 1\n");
+    let server = Server::start(Options {
+        shards: 1,
+        ..Options::with_config("[limits]\nchannels_max = 1\n")
+    });
     let mut client = client(&server);
     client.subscribe("a");
     let (code, message) = client.error("subscribe", json!({ "channel": "b" }));
