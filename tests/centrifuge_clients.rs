@@ -19,10 +19,16 @@ mod centrifuge {
     mod contents;
     #[path = "scenarios/errors.rs"]
     mod errors;
+    #[path = "scenarios/presence.rs"]
+    mod presence;
     #[path = "scenarios/reconnections.rs"]
     mod reconnections;
+    #[path = "scenarios/recovery.rs"]
+    mod recovery;
     #[path = "scenarios/subscriptions.rs"]
     mod subscriptions;
+    #[path = "scenarios/tokens.rs"]
+    mod tokens;
 
     /// A module of tests for each client, one for each scenario.
     macro_rules! clients {
@@ -72,6 +78,24 @@ mod centrifuge {
                 to_a_server_that_was_restarted
                 to_the_successor_of_a_drained_server
                 after_the_connection_was_cut
+            }
+            recovery {
+                every_publication_comes_once_and_in_order_however_often_it_is_cut
+                what_it_missed_comes_behind_where_it_was
+                what_is_not_kept_any_more_is_told
+                a_subscription_may_begin_at_a_place_of_its_choice
+            }
+            presence {
+                it_is_asked_who_is_there
+                it_is_told_who_comes_and_goes
+                history_is_read_in_pages
+            }
+            tokens {
+                the_user_of_a_token_is_told_to_the_others
+                what_a_token_does_not_allow_is_denied
+                tokens_are_renewed_before_they_end_anything
+                who_comes_with_an_expired_token_gets_another
+                a_token_subscribes_to_channels_and_they_recover
             }
         }
     }
