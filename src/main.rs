@@ -27,6 +27,7 @@ fn serve(config: Config, source: Source) -> ExitCode {
         .internal(internal)
         .raw_protocol()
         .stomp_protocol()
+        .centrifuge_protocol()
         .heed_signals()
         .reload_from(move || source.load())
         .on_reload(move |config| log.set_level(config.log.level))

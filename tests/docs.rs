@@ -8,6 +8,7 @@
 //! - `run background`: started, and left running to the end of the page; the page goes on when it is subscribed.
 //! - `output`: the next lines that the newest block of the two kinds above writes; of one that runs to its end all of them.
 //!   `…` stands for anything within a line.
+//! - `output background`: the same of the newest one that was left running.
 //!
 //! Every other block is only to be read. The addresses in all of them, 127.0.0.1:8000 and 127.0.0.1:8001, are replaced by
 //! those of the server.
@@ -93,15 +94,17 @@ fn run(page: &str) {
                 programs.push(program);
             }
             What::Background => {
-                let lanes = |metrics: &Metrics| metrics.sum("lanes");
-                let before = lanes(&Metrics::get(&mut server.http()));
+                let subscriptions = |metrics: &Metrics| metrics.sum("subscriptions");
+                let before = subscriptions(&Metrics::get(&mut server.http()));
                 programs.push(start(block, &server, place.clone()));
                 Metrics::wait(&mut server.http(), &place, |metrics| {
-                    lanes(metrics) > before
+                    subscriptions(metrics) > before
                 });
             }
-            What::Output => {
-                let program = programs.last_mut();
+            What::Output | What::BackgroundOutput => {
+                let is_any = block.what == What::Output;
+                let mut programs = programs.iter_mut().rev();
+                let program = programs.find(|program| is_any || program.is_background);
                 let program = program.unwrap_or_else(|| panic!("{place}: nothing has been run"));
                 program.expect(&block.text, &place);
             }

@@ -1,6 +1,5 @@
 //! The routes of the internal listener.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,10 +11,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use super::json::{self, Broadcast, Publish};
+use serde::Deserialize;
+
 use super::{Control, PublishError, ReloadError, metrics};
 use crate::channel::ChannelName;
 use crate::endpoint::Payload;
+use crate::json;
 use crate::publication::{Kind, Position};
 use crate::ws::handshake;
 
@@ -36,6 +37,18 @@ const HELP: &str = "pushring, internal listener\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";
+
+/// What `publish` is called with, apart from `data`.
+#[derive(Deserialize)]
+struct Publish {
+    channel: String,
+}
+
+/// What `broadcast` is called with, apart from `data`.
+#[derive(Deserialize)]
+struct Broadcast {
+    channels: Vec<String>,
+}
 
 pub fn router(control: Arc<Control>) -> Router {
     let message = from_fn_with_state((control.clone(), 0), limit_body);
@@ -150,8 +163,8 @@ async fn reload(State(control): State<Arc<Control>>) -> Response {
     match reload.run("POST /api/reload").await {
         Ok(reloaded) => {
             let list = |lines: Vec<String>| lines.join(",");
-            let changed = reloaded.changed.iter().map(json_line).collect();
-            let kept = reloaded.kept.iter().map(json_line).collect();
+            let changed = reloaded.changed.iter().map(quoted).collect();
+            let kept = reloaded.kept.iter().map(quoted).collect();
             json_response(format!(
                 "{{\"result\":{{\"changed\":[{}],\"kept\":[{}]}}}}",
                 list(changed),
@@ -163,7 +176,7 @@ async fn reload(State(control): State<Arc<Control>>) -> Response {
             &ReloadError::ShuttingDown.to_string(),
         )),
         Err(error) => {
-            let problems: Vec<String> = error.lines().iter().map(json_line).collect();
+            let problems: Vec<String> = error.lines().iter().map(quoted).collect();
             let body = format!(
                 "{{\"error\":{{\"code\":{BAD_REQUEST},\"message\":\"the configuration cannot be used, and nothing has \
                  changed\"}},\"problems\":[{}]}}",
@@ -261,25 +274,13 @@ fn position_json(position: Position) -> String {
 }
 
 fn error_json(code: u32, message: &str) -> String {
-    let message = json_line(&message);
-    format!("{{\"error\":{{\"code\":{code},\"message\":{message}}}}}")
+    format!(
+        "{{\"error\":{{\"code\":{code},\"message\":{}}}}}",
+        json::quoted(message)
+    )
 }
 
 /// What something says of itself, as a JSON text.
-fn json_line(line: &impl ToString) -> String {
-    let line = line.to_string();
-    let mut quoted = String::with_capacity(line.len() + 2);
-    quoted.push('"');
-    for c in line.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                // Writing to a string cannot fail.
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+fn quoted(line: &impl ToString) -> String {
+    json::quoted(&line.to_string())
 }

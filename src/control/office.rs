@@ -193,6 +193,7 @@ impl Office {
                     Delivery::Reloaded { version } => self.reloader.note(version),
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
+                    | Delivery::PatternNoted { .. }
                     | Delivery::Publication { .. }
                     | Delivery::Event { .. }
                     | Delivery::Handed(_)

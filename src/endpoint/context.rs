@@ -14,6 +14,15 @@ use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
 
+/// How a connection is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    /// In WebSocket frames, compressed as agreed.
+    WebSocket(Option<Agreement>),
+    /// In events. How much the client has said that nobody wanted to hear, in pieces.
+    EventStream(u8),
+}
+
 /// What a callback can look at.
 #[derive(Clone, Copy)]
 pub(crate) struct Sight<'a> {
@@ -23,15 +32,6 @@ pub(crate) struct Sight<'a> {
     pub rules: &'a Rules,
     /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
     pub unix_ms: u64,
-}
-
-/// How a connection is spoken to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Transport {
-    /// In WebSocket frames, compressed as agreed.
-    WebSocket(Option<Agreement>),
-    /// In events. How much the client has said that nobody wanted to hear, in pieces.
-    EventStream(u8),
 }
 
 /// The connection that a callback is called for, and the channels.

@@ -326,9 +326,9 @@ impl Session {
             }
             State::Over => {}
             State::Open(_) => {
-                self.say_farewell(code, reason, around);
-                self.put_close(code, reason, around);
-                self.leave(&Closed::by_server(code, reason), error, around);
+                let (code, reason) = self.say_farewell(code, reason, around);
+                self.put_close(code, &reason, around);
+                self.leave(&Closed::by_server(code, &reason), error, around);
             }
         }
     }
@@ -418,8 +418,7 @@ impl Session {
 
     /// The client broke the protocol.
     fn refuse_input(&mut self, error: ReadError, around: &mut Surroundings<'_>) {
-        let (code, reason) = (error.close_code(), error.to_string());
-        self.say_farewell(code, &reason, around);
+        let (code, reason) = self.say_farewell(error.close_code(), &error.to_string(), around);
         close::put_close(around.replies, code, &reason);
         around.commands.push(Command::Close);
         let closed = Closed::by_server(code, &reason);
@@ -440,11 +439,18 @@ impl Session {
         }
     }
 
-    /// Lets the endpoint say its last word in front of the server's close frame.
-    fn say_farewell(&mut self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
-        self.call_open(around, |endpoint, state, context| {
+    /// Lets the endpoint say its last word in front of the server's close frame, and have another code and
+    /// reason in that.
+    fn say_farewell(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        around: &mut Surroundings<'_>,
+    ) -> (CloseCode, String) {
+        let own = self.call_open(around, |endpoint, state, context| {
             endpoint.farewell(state, code, reason, context);
         });
+        own.unwrap_or_else(|| (code, reason.to_owned()))
     }
 
     /// Lets something be done with an open connection.

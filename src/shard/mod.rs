@@ -37,6 +37,7 @@ pub mod mail;
 mod merge;
 mod overlaps;
 mod owner;
+mod patterns;
 mod post;
 mod rate;
 mod recover;
@@ -68,6 +69,7 @@ use drain::Drain;
 use fanout::Fanout;
 use flush::Outbox;
 use mail::{Consumer, Delivery, HandedMessage, Request, Ticket};
+use patterns::PendingPatterns;
 use post::Post;
 use rate::Bucket;
 use recover::Recovered;
@@ -153,6 +155,8 @@ pub struct Shard {
     recovered: Recovered,
     /// Settings to be taken over with the next turn, and who is told then.
     reloads: VecDeque<(usize, Arc<Live>)>,
+    /// Subscriptions to patterns that some shard has not answered for yet.
+    pending_patterns: PendingPatterns,
 }
 
 /// A connection, its number for a subscription, and what became of that.
@@ -202,6 +206,7 @@ impl Shard {
             hands_left: 0,
             recovered: Recovered::default(),
             reloads: VecDeque::new(),
+            pending_patterns: PendingPatterns::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,

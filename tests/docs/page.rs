@@ -7,6 +7,7 @@ pub enum What {
     Run,
     Background,
     Output,
+    BackgroundOutput,
     /// To be read only.
     Read,
 }
@@ -54,6 +55,7 @@ fn what_of(words: &str, line: usize) -> What {
         "run" => What::Run,
         "run background" => What::Background,
         "output" => What::Output,
+        "output background" => What::BackgroundOutput,
         "" => What::Read,
         other => panic!("line {line}: a block that is {other:?} is none"),
     }

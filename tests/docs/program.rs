@@ -20,6 +20,8 @@ pub struct Program {
     place: String,
     child: Child,
     lines: Receiver<String>,
+    /// Whether it was to be left running.
+    pub is_background: bool,
     /// Whether it has run to its end, and so has no more lines to come.
     is_finished: bool,
 }
@@ -51,6 +53,7 @@ impl Program {
             place,
             child,
             lines,
+            is_background: what == What::Background,
             is_finished: false,
         }
     }
@@ -69,13 +72,17 @@ impl Program {
         self.is_finished = true;
     }
 
-    /// Compares the next lines that it writes, and if it has ended that there are no more.
+    /// Compares the next lines that it writes, empty ones in front left out, and if it has ended that there are no more.
     pub fn expect(&mut self, wanted: &str, place: &str) {
         let mut written = Vec::new();
         let until = Instant::now() + DEADLINE;
         for line in wanted.trim_end().lines() {
             let left = until.saturating_duration_since(Instant::now());
-            let next = self.lines.recv_timeout(left);
+            let mut next = self.lines.recv_timeout(left);
+            while written.is_empty() && !line.is_empty() && next == Ok(String::new()) {
+                let left = until.saturating_duration_since(Instant::now());
+                next = self.lines.recv_timeout(left);
+            }
             written.extend(next.as_ref().ok().cloned());
             let is_right = next.as_ref().is_ok_and(|next| is_like(line, next));
             let why = match next {
