@@ -4,10 +4,13 @@
 use super::since::{refuse_since, since};
 use super::{Context, Endpoint, Message, Request, Route};
 use crate::channel::{ChannelName, Refused};
-use crate::publication::{Begun, Recovery};
+use crate::publication::{Begun, Position, Recovery};
 use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
+
+/// What a WebSocket is told that was too far behind; at most 123 bytes.
+const DROPPED: &str = "too slow: what waited for you has been dropped";
 
 /// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
 const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
@@ -47,6 +50,10 @@ impl Endpoint for Subscriber {
         context: &mut Context<'_>,
     ) {
         begin(result, context);
+    }
+
+    fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
+        tell_of_dropped(last, context);
     }
 }
 
@@ -91,6 +98,19 @@ impl Endpoint for Several {
             Ok(_) if !*alone => {}
             result => begin(result, context),
         }
+    }
+
+    fn fallen_behind(&mut self, _: &mut Alone, _: u32, last: Position, context: &mut Context<'_>) {
+        tell_of_dropped(last, context);
+    }
+}
+
+/// Tells the client that it has missed what came up to that place. A WebSocket can be told nothing: it is closed.
+fn tell_of_dropped(last: Position, context: &mut Context<'_>) {
+    if context.is_event_stream() {
+        context.send_blocks(|out| sse::put_gap(out, last));
+    } else {
+        context.close(CloseCode::TRY_AGAIN_LATER, DROPPED);
     }
 }
 
