@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -120,13 +121,23 @@ impl Encoding {
 }
 
 impl StompForm {
+    /// Where a publication was sent to: the destination of the subscription, or the one that its pattern
+    /// has found.
+    pub fn destination_of(&self, publication: &Publication) -> Cow<'_, str> {
+        match &publication.channel {
+            None => Cow::Borrowed(&self.destination),
+            Some(channel) => Cow::Owned(format!("/topic/{channel}")),
+        }
+    }
+
     fn put_message(&self, out: &mut BytesMut, publication: &Publication) {
+        let destination = self.destination_of(publication);
         let mut id = [0; ID_BYTES_MAX];
         let head = MessageHead {
             version: self.version,
             subscription: &self.subscription,
             message_id: publication.position.as_id(&mut id),
-            destination: &self.destination,
+            destination: &destination,
             ack: None,
             redelivered: false,
             headers: &publication.headers,

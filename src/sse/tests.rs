@@ -23,6 +23,7 @@ fn publication(offset: u64, kind: Kind, payload: &[u8]) -> Publication {
         headers: Bytes::new(),
         payload: Bytes::copy_from_slice(payload),
         publisher: None,
+        channel: None,
     }
 }
 

@@ -354,7 +354,7 @@ pub(super) fn put_message(
         version,
         subscription: subscription.form.subscription(),
         message_id,
-        destination: subscription.form.destination(),
+        destination: &subscription.form.destination_of(publication),
         ack: (!ack.is_empty()).then_some(&*ack),
         redelivered,
         headers: &publication.headers,

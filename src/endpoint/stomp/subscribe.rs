@@ -157,6 +157,7 @@ impl Connected {
             headers: Bytes::from_static(GAP),
             payload: Bytes::new(),
             publisher: None,
+            channel: None,
         };
         put_message(version, subscription, &gap, false, work);
     }

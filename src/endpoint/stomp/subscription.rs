@@ -186,6 +186,7 @@ mod tests {
             headers: Bytes::new(),
             payload: Bytes::from_static(&[b'x'; 100]),
             publisher: None,
+            channel: None,
         }
     }
 
