@@ -6,7 +6,13 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pushring::control::json::{self, Publish};
+use pushring::json;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Publish {
+    channel: String,
+}
 
 fn publish(c: &mut Criterion) {
     let mut group = c.benchmark_group("parse publish");

@@ -206,6 +206,22 @@ settings_table! {
         transaction_bytes_max: usize = 1_048_576, 1_024..=1_073_741_824 "bytes a connection";
     }
 
+    /// Centrifugo's client protocol, at /connection/websocket.
+    centrifuge: CentrifugeConfig {
+        /// How long a new connection may take to send its connect command; then it is closed with code 3502.
+        connect_ms: u32 = 10_000, 10..=600_000 "milliseconds";
+
+        /// For how long a connection or a subscription goes on whose token has expired, so that the client can bring
+        /// another one. Clients begin to do that when it expires. Then the connection is closed with code 3005, or the
+        /// subscription ended with code 2501.
+        expired_ms: u32 = 25_000, 0..=600_000 "milliseconds", 0 = "it ends when it expires";
+
+        /// The longest WebSocket message, which may hold many commands: a client that has lost its connection subscribes
+        /// to all its channels at once. No less than `limits.message_bytes_max` and 4,096 in any case. A longer one closes the
+        /// connection with code 1009, after which clients do not come back.
+        commands_bytes_max: usize = 131_072, 1_024..=67_108_864 "bytes a message";
+    }
+
     /// Queues: STOMP's destinations /queue/{name}, of which each message goes to one consumer at a time. They are kept in
     /// memory by the shard that owns them.
     queues: QueuesConfig {

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::centrifuge::encode::{put_event_push, put_publication_push, put_push_head};
 use crate::publication::{Event, ID_BYTES_MAX, Publication};
 use crate::raw;
 use crate::sse;
 use crate::stomp::Version;
 use crate::stomp::encode::{MessageHead, message_len, put_message};
 use crate::ws::deflate::{Compressors, WindowBits};
+use crate::ws::frame::Opcode;
 
 /// How publications are put on the wire for one lane: whoever has an equal encoding receives the
 /// very same bytes.
@@ -39,6 +41,8 @@ pub enum Form {
     /// STOMP: a MESSAGE frame, which is the same for all subscriptions of the same id, destination
     /// and version that acknowledge nothing.
     Stomp(Arc<StompForm>),
+    /// Centrifugo's protocol: a push, which is the same for all subscribers of a channel.
+    Centrifuge(Arc<CentrifugeForm>),
 }
 
 /// What makes the MESSAGE frames of a STOMP subscription what they are.
@@ -47,6 +51,14 @@ pub struct StompForm {
     version: Version,
     subscription: Box<str>,
     destination: Box<str>,
+}
+
+/// What makes the pushes of a channel what they are in Centrifugo's protocol.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct CentrifugeForm {
+    channel: Box<str>,
+    /// As [`put_push_head`] writes it.
+    head: Box<[u8]>,
 }
 
 impl Form {
@@ -83,6 +95,36 @@ impl StompForm {
     }
 }
 
+impl CentrifugeForm {
+    /// The form of a channel's pushes.
+    pub fn new(channel: &str) -> Self {
+        let mut head = Vec::new();
+        put_push_head(&mut head, channel);
+        Self {
+            channel: channel.into(),
+            head: head.into(),
+        }
+    }
+
+    /// The channel as pushes name it.
+    pub fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    fn put_publication(&self, out: &mut BytesMut, publication: &Publication) {
+        /// What the offset and the brackets take, and some tags.
+        const MORE: usize = 64;
+        out.reserve(self.head.len() + publication.payload.len() + MORE);
+        out.extend_from_slice(&self.head);
+        put_publication_push(out, publication);
+    }
+
+    fn put_event(&self, out: &mut BytesMut, event: &Event) {
+        out.extend_from_slice(&self.head);
+        put_event_push(out, event);
+    }
+}
+
 impl Encoding {
     /// Appends one publication's frame.
     pub fn put_publication(
@@ -100,22 +142,23 @@ impl Encoding {
                 form.put_message(&mut message, publication);
                 compressors.put_frame(out, self.deflate, opcode, &message);
             }
+            Form::Centrifuge(form) => {
+                let mut push = BytesMut::new();
+                form.put_publication(&mut push, publication);
+                compressors.put_frame(out, self.deflate, Opcode::Text, &push);
+            }
         }
     }
-}
 
-impl Encoding {
     /// Appends the frame that tells of somebody's coming or leaving; nothing where the protocol has none.
-    pub fn put_event(
-        &self,
-        out: &mut impl BufMut,
-        channel: &str,
-        event: &Event,
-        compressors: &mut Compressors,
-    ) {
-        let _ = (out, channel, event, compressors);
+    pub fn put_event(&self, out: &mut impl BufMut, event: &Event, compressors: &mut Compressors) {
         match &self.form {
             Form::Raw | Form::Sse { .. } | Form::Stomp(_) => {}
+            Form::Centrifuge(form) => {
+                let mut push = BytesMut::new();
+                form.put_event(&mut push, event);
+                compressors.put_frame(out, self.deflate, Opcode::Text, &push);
+            }
         }
     }
 }

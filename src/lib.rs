@@ -60,12 +60,14 @@
 pub mod access;
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod centrifuge;
 pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod encoding;
 pub mod endpoint;
+pub mod json;
 pub mod metrics;
 pub mod publication;
 pub mod raw;

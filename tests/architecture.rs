@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 550;
 
 /// Modules that every floor may use.
-const LEAVES: [&str; 4] = ["config", "metrics", "publication", "table"];
+const LEAVES: [&str; 5] = ["config", "json", "metrics", "publication", "table"];
 
 /// Floors, the lowest first: what stands on one may use what stands below it and itself, but none
 /// of its neighbours unless [`MAY_USE`] says so.

@@ -1,9 +1,14 @@
 //! The HTTP API's JSON, against serde_json: who is let in, and that `data` is what was sent.
 
 use bytes::Bytes;
-use pushring::control::json::{self, Publish};
+use pushring::json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+#[derive(Debug, Deserialize)]
+struct Publish {
+    channel: String,
+}
 
 #[derive(Deserialize)]
 struct Oracle<'a> {

@@ -1,6 +1,5 @@
 //! The routes of the internal listener.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use super::json::{self, Broadcast, Publish};
+use serde::Deserialize;
+
 use super::{Control, PublishError, metrics};
 use crate::channel::ChannelName;
 use crate::endpoint::Payload;
+use crate::json;
 use crate::publication::{Kind, Position};
 use crate::ws::handshake;
 
@@ -34,6 +35,18 @@ const HELP: &str = "pushring, internal listener\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";
+
+/// What `publish` is called with, apart from `data`.
+#[derive(Deserialize)]
+struct Publish {
+    channel: String,
+}
+
+/// What `broadcast` is called with, apart from `data`.
+#[derive(Deserialize)]
+struct Broadcast {
+    channels: Vec<String>,
+}
 
 pub fn router(control: Arc<Control>) -> Router {
     let message = DefaultBodyLimit::max(control.message_bytes_max);
@@ -212,16 +225,8 @@ fn position_json(position: Position) -> String {
 }
 
 fn error_json(code: u32, message: &str) -> String {
-    let mut quoted = String::with_capacity(message.len());
-    for c in message.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                // Writing to a string cannot fail.
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    format!("{{\"error\":{{\"code\":{code},\"message\":\"{quoted}\"}}}}")
+    format!(
+        "{{\"error\":{{\"code\":{code},\"message\":{}}}}}",
+        json::quoted(message)
+    )
 }

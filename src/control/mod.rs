@@ -5,7 +5,6 @@
 
 mod api;
 mod handle;
-pub mod json;
 mod metrics;
 mod office;
 

@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod centrifuge;
 mod closed;
 mod command;
 mod context;
@@ -26,8 +27,8 @@ pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
 pub use command::{Command, ConnectionName, Heartbeat, Order, Subscribe, Timeout, Via, Which};
-pub(crate) use context::Transport;
 pub use context::{Context, Publisher};
+pub(crate) use context::{Sight, Transport};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
 pub use message::{Message, Payload};
@@ -42,11 +43,13 @@ use crate::ws::handshake::Refusal;
 
 /// The line for paths that lead nowhere, where the server's own protocols are served.
 pub const NOT_FOUND: &str = "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}, \
-                             speak STOMP at /stomp";
+                             speak STOMP at /stomp, Centrifugo's protocol at /connection/websocket";
 
 /// The routes of the server's own protocols.
 pub fn protocols(config: &Config) -> impl Iterator<Item = Route> {
-    raw::routes(config.echo).chain(stomp::routes(config))
+    raw::routes(config.echo)
+        .chain(stomp::routes(config))
+        .chain(centrifuge::routes(config))
 }
 
 /// What connections at a path do.
@@ -170,8 +173,9 @@ pub trait Endpoint: 'static {
     }
 
     /// The server closes the connection with that code, because of a limit, a broken frame or its own
-    /// end: the last chance to say something in the endpoint's protocol. Not called when an endpoint
-    /// has asked for the close itself, nor when nothing can be sent any more.
+    /// end: the last chance to say something in the endpoint's protocol, also by a code and a reason of its
+    /// own with [`Context::close`]. Not called when an endpoint has asked for the close itself, nor when
+    /// nothing can be sent any more.
     fn farewell(
         &mut self,
         state: &mut Self::State,

@@ -23,9 +23,10 @@ use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, State as EndpointState, Timeout, Transport,
+    RouteError, Routes, Side, Sight, State as EndpointState, Timeout, Transport,
 };
 use crate::publication::{Begun, Position, Publication};
+use crate::rules::Rules;
 use crate::sse;
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Codec, CompressionSettings, Policy, WindowBits};
@@ -94,6 +95,10 @@ impl Settings {
 pub struct Surroundings<'a> {
     /// What holds for all.
     pub settings: &'a Settings,
+    /// What holds for channels and users.
+    pub rules: &'a Rules,
+    /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
+    pub unix_ms: u64,
     /// The shard's endpoints.
     pub endpoints: &'a mut Endpoints,
     /// What the shard's connections compress and decompress with.
@@ -104,6 +109,17 @@ pub struct Surroundings<'a> {
     pub replies: &'a mut BytesMut,
     /// What the session wants of its shard is appended to this.
     pub commands: &'a mut Vec<Command>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// What callbacks can look at.
+    fn sight(&self) -> Sight<'a> {
+        Sight {
+            name: self.name,
+            rules: self.rules,
+            unix_ms: self.unix_ms,
+        }
+    }
 }
 
 /// What one read brought, for the limits of the connection and for the counters.
@@ -300,9 +316,9 @@ impl Session {
             }
             State::Over => {}
             State::Open(_) => {
-                self.say_farewell(code, reason, around);
-                self.put_close(code, reason, around);
-                self.leave(&Closed::by_server(code, reason), error, around);
+                let (code, reason) = self.say_farewell(code, reason, around);
+                self.put_close(code, &reason, around);
+                self.leave(&Closed::by_server(code, &reason), error, around);
             }
         }
     }
@@ -392,8 +408,7 @@ impl Session {
 
     /// The client broke the protocol.
     fn refuse_input(&mut self, error: ReadError, around: &mut Surroundings<'_>) {
-        let (code, reason) = (error.close_code(), error.to_string());
-        self.say_farewell(code, &reason, around);
+        let (code, reason) = self.say_farewell(error.close_code(), &error.to_string(), around);
         close::put_close(around.replies, code, &reason);
         around.commands.push(Command::Close);
         let closed = Closed::by_server(code, &reason);
@@ -414,11 +429,18 @@ impl Session {
         }
     }
 
-    /// Lets the endpoint say its last word in front of the server's close frame.
-    fn say_farewell(&mut self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
-        self.call_open(around, |endpoint, state, context| {
+    /// Lets the endpoint say its last word in front of the server's close frame, and have another code and
+    /// reason in that.
+    fn say_farewell(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        around: &mut Surroundings<'_>,
+    ) -> (CloseCode, String) {
+        let own = self.call_open(around, |endpoint, state, context| {
             endpoint.farewell(state, code, reason, context);
         });
+        own.unwrap_or_else(|| (code, reason.to_owned()))
     }
 
     /// Lets something be done with an open connection.
@@ -440,9 +462,10 @@ impl Session {
         let State::Open(open) = &mut self.0 else {
             return None;
         };
+        let sight = around.sight();
         let endpoint = around.endpoints.of(open.route);
         let mut context = Context::new(
-            around.name,
+            sight,
             &mut open.next_number,
             open.transport,
             around.codec,

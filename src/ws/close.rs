@@ -33,6 +33,14 @@ impl CloseCode {
     /// section 7.4.2 leaves to applications.
     pub const GAP: Self = Self(4410);
 
+    /// A code that applications and libraries give a meaning: 3000 to 4999 (section 7.4.2). `None` for every other.
+    pub const fn of_application(code: u16) -> Option<Self> {
+        match code {
+            3000..=4999 => Some(Self(code)),
+            _ => None,
+        }
+    }
+
     /// The number.
     pub const fn as_u16(self) -> u16 {
         self.0
@@ -111,6 +119,25 @@ fn put(out: &mut impl BufMut, code: u16, reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_application_has_the_codes_from_3000_to_4999() {
+        for (code, is_one) in [
+            (1000, false),
+            (2999, false),
+            (3000, true),
+            (3503, true),
+            (4999, true),
+            (5000, false),
+        ] {
+            let expected = is_one.then_some(code);
+            assert_eq!(
+                CloseCode::of_application(code).map(CloseCode::as_u16),
+                expected,
+                "{code}"
+            );
+        }
+    }
 
     #[test]
     fn f10_codes_that_must_not_be_sent_are_refused_with_1002() {

@@ -1,9 +1,16 @@
 //! Subscriptions to many channels at once.
 
 use super::*;
-use crate::channel::Namespace;
+use crate::channel::{Namespace, Namespaces};
 use crate::config::{ChannelPattern, NamespaceConfig};
 use crate::shard::mail::Delivery;
+
+fn ruled_by(namespaces: Namespaces) -> Rules {
+    Rules {
+        namespaces: Arc::new(namespaces),
+        ..Rules::default()
+    }
+}
 
 /// Two shards that are connected without delay.
 struct Pair([Shard; 2]);
@@ -17,7 +24,7 @@ impl Pair {
             wildcards,
             ..Namespace::default()
         };
-        let namespaces = Arc::new(Namespaces::uniform(namespace));
+        let rules = Arc::new(ruled_by(Namespaces::uniform(namespace)));
         Self([0, 1].map(|shard| {
             let identity = Identity {
                 shard,
@@ -25,9 +32,7 @@ impl Pair {
                 hash_seed: 1,
                 first_epoch: 1,
             };
-            let mut shard = Shard::new(identity, config.clone(), sessions.clone());
-            shard.set_namespaces(0, namespaces.clone());
-            shard
+            Shard::new(identity, config.clone(), sessions.clone(), rules.clone())
         }))
     }
 
@@ -128,12 +133,12 @@ fn where_the_namespace_does_not_allow_patterns_a_star_is_a_star() {
 fn a_pattern_too_many_is_refused() {
     let mut config = Config::default();
     config.limits.channels_max = 1;
-    let mut shard = shard(config);
     let namespace = Namespace {
         wildcards: true,
         ..Namespace::default()
     };
-    shard.set_namespaces(0, Arc::new(Namespaces::uniform(namespace)));
+    let sessions = session::Settings::new(&config).expect("the default origins");
+    let mut shard = shard_that_holds(config, sessions, ruled_by(Namespaces::uniform(namespace)));
     subscribe(&mut shard, "a.*");
     subscribe(&mut shard, "a.*");
     assert_eq!(shard.counters().subscriptions_refused, 0);
@@ -192,9 +197,9 @@ fn a_pattern_does_not_reach_into_another_namespace() {
         namespaces: vec![namespace("prices.*"), namespace("prices.secret.*")],
         ..Config::default()
     };
-    let namespaces = Arc::new(Namespaces::new(&config));
-    let mut shard = shard(config);
-    shard.set_namespaces(0, namespaces);
+    let namespaces = Namespaces::new(&config);
+    let sessions = session::Settings::new(&config).expect("the default origins");
+    let mut shard = shard_that_holds(config, sessions, ruled_by(namespaces));
     for pattern in ["prices.%3E", "prices.secret.%3E", "%3E", "*.usd"] {
         subscribe(&mut shard, pattern);
     }

@@ -1,96 +1,167 @@
-//! JSON of the HTTP API. The `data` member is delivered byte for byte as it was sent, so it is
-//! found in the text and not rebuilt from a parsed value: numbers keep their digits, and spaces
-//! stay where they are.
+//! JSON that is partly looked at and partly handed on. What subscribers receive (`data`) is delivered
+//! byte for byte as it was sent, so it is found in the text and not rebuilt from a parsed value: numbers
+//! keep their digits, and spaces stay where they are.
+//!
+//! [`parse`] and [`parse_around`] do both at once: they cut one member out of an object and parse the
+//! rest. [`member`], [`members`] and [`elements`] find parts of a text, [`check`] says whether a part is JSON, and
+//! [`put_string`] writes a string.
+
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use serde::Deserialize;
+use bytes::{BufMut, Bytes};
 use serde::de::DeserializeOwned;
 
-/// Why a body is no call; the caller's fault.
+/// Why a text is not what was to be read; its sender's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON, or not of the method's shape.
+    /// Not JSON, or not of the shape that was wanted.
     #[error("{0}")]
     Malformed(String),
-    /// More than one `data`.
-    #[error("the member \"data\" is there twice")]
-    TwoData,
+    /// A member that is handed on is there more than once.
+    #[error("the member \"{0}\" is there twice")]
+    Twice(&'static str),
     /// No `data`.
     #[error("the member \"data\" is missing: it is what subscribers receive, any JSON value")]
     NoData,
 }
 
-/// What `publish` is called with, apart from `data`.
-#[derive(Debug, Deserialize)]
-pub struct Publish {
-    /// Where to.
-    pub channel: String,
-}
-
-/// What `broadcast` is called with, apart from `data`.
-#[derive(Debug, Deserialize)]
-pub struct Broadcast {
-    /// Where to.
-    pub channels: Vec<String>,
-}
-
-/// Parses a call: its parameters, and `data` as a part of the body.
+/// Parses an object around its member `data`, which must be there: the rest as `T`, and `data` as a
+/// part of the text.
 ///
 /// # Errors
 /// [`JsonError`].
-pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<(T, Bytes), JsonError> {
-    // simd-json takes it for a space behind a number.
-    if body.contains(&0) {
-        return Err(JsonError::Malformed("a NUL is no part of JSON".to_owned()));
-    }
-    let data = member(body, "data")?;
-    // simd-json writes into its input, and needs not look at what is delivered as it is.
-    let mut envelope = body.to_vec();
-    if let Some(data) = &data {
-        envelope.splice(data.clone(), *b"null");
-    }
-    let parameters = simd_json::serde::from_slice(&mut envelope)
-        .map_err(|error| JsonError::Malformed(error.to_string()))?;
-    let data = body.slice(data.ok_or(JsonError::NoData)?);
-    check(&data)?;
-    Ok((parameters, data))
+pub fn parse<T: DeserializeOwned>(text: &Bytes) -> Result<(T, Bytes), JsonError> {
+    let (rest, data) = parse_around(text, "data")?;
+    Ok((rest, data.ok_or(JsonError::NoData)?))
 }
 
-/// Whether the text is one JSON value. Not by simd-json: it turns numbers into machine numbers and
-/// refuses those that have none, though as text they are JSON; and it takes some that are no JSON at
-/// all, such as `1.3456789116427448893+0`.
-fn check(text: &[u8]) -> Result<(), JsonError> {
+/// Parses an object around one of its members: the rest as `T`, to which that member looks as if it
+/// were null, and the member's value as a part of the text, if it is there.
+///
+/// # Errors
+/// [`JsonError::Malformed`] and [`JsonError::Twice`].
+pub fn parse_around<T: DeserializeOwned>(
+    text: &Bytes,
+    name: &'static str,
+) -> Result<(T, Option<Bytes>), JsonError> {
+    // simd-json takes it for a space behind a number.
+    if text.contains(&0) {
+        return Err(JsonError::Malformed("a NUL is no part of JSON".to_owned()));
+    }
+    let value = member(text, name)?;
+    // simd-json writes into its input, and needs not look at what is delivered as it is.
+    let mut envelope = text.to_vec();
+    if let Some(value) = &value {
+        envelope.splice(value.clone(), *b"null");
+    }
+    let rest = simd_json::serde::from_slice(&mut envelope)
+        .map_err(|error| JsonError::Malformed(error.to_string()))?;
+    let Some(value) = value else {
+        return Ok((rest, None));
+    };
+    let value = text.slice(value);
+    check(&value).map_err(|error| JsonError::Malformed(format!("{name} is no JSON: {error}")))?;
+    Ok((rest, Some(value)))
+}
+
+/// Whether the text is one JSON value, of at most 127 levels. Not by simd-json: it turns numbers into
+/// machine numbers and refuses those that have none, though as text they are JSON; and it takes some that
+/// are no JSON at all, such as `1.3456789116427448893+0`.
+///
+/// # Errors
+/// [`JsonError::Malformed`].
+pub fn check(text: &[u8]) -> Result<(), JsonError> {
     match serde_json::from_slice::<&serde_json::value::RawValue>(text) {
         Ok(_) => Ok(()),
-        Err(error) => Err(JsonError::Malformed(format!("data is no JSON: {error}"))),
+        Err(error) => Err(JsonError::Malformed(error.to_string())),
     }
+}
+
+/// Writes a string with its quotes.
+pub fn put_string(out: &mut impl BufMut, text: &str) {
+    out.put_u8(b'"');
+    for c in text.chars() {
+        match c {
+            '"' => out.put_slice(b"\\\""),
+            '\\' => out.put_slice(b"\\\\"),
+            '\n' => out.put_slice(b"\\n"),
+            c if c.is_control() => {
+                // All control characters have fewer than four hexadecimal digits.
+                let code = u32::from(c);
+                out.put_slice(b"\\u");
+                for shift in [12, 8, 4, 0] {
+                    out.put_u8(b"0123456789abcdef"[(code >> shift & 0xf) as usize]);
+                }
+            }
+            c => out.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.put_u8(b'"');
+}
+
+/// A string with its quotes, as [`put_string`] writes it.
+pub fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    put_string(&mut out, text);
+    // What was made of a string's characters is one.
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Where the value of an object's member stands, without the spaces around it. The text need not
 /// be valid: what is found in an invalid one is anything.
-fn member(text: &[u8], name: &str) -> Result<Option<Range<usize>>, JsonError> {
+///
+/// # Errors
+/// [`JsonError::Twice`].
+pub fn member(text: &[u8], name: &'static str) -> Result<Option<Range<usize>>, JsonError> {
     let mut found = None;
-    let mut at = skip_spaces(text, 0);
-    // The opening brace first, then the comma before each further member.
-    let mut before = b'{';
-    while text.get(at) == Some(&before) {
-        before = b',';
-        let key_start = skip_spaces(text, at + 1);
-        let Some((key, value)) = next_member(text, key_start) else {
-            break;
-        };
-        at = skip_spaces(text, value.end);
+    for (key, value) in members(text) {
         if is_key(&text[key], name) && found.replace(value).is_some() {
-            return Err(JsonError::TwoData);
+            return Err(JsonError::Twice(name));
         }
     }
     Ok(found)
 }
 
+/// Where the members of an object stand: each key between its quotes, and each value. The text need not be
+/// valid: what is found in an invalid one is anything, and nothing in what is no object.
+pub fn members(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut at = skip_spaces(text, 0);
+    // The opening brace first, then the comma before each further member.
+    let mut before = b'{';
+    std::iter::from_fn(move || {
+        if text.get(at) != Some(&before) {
+            return None;
+        }
+        before = b',';
+        let key_start = skip_spaces(text, at + 1);
+        let (key, value) = next_member(text, key_start)?;
+        at = skip_spaces(text, value.end);
+        Some((key, value))
+    })
+}
+
+/// Where the elements of an array stand, without the spaces around them. The text need not be valid:
+/// what is found in an invalid one is anything, and nothing in what is no array.
+pub fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = skip_spaces(text, 0);
+    // The opening bracket first, then the comma before each further element.
+    let mut before = b'[';
+    std::iter::from_fn(move || {
+        if text.get(at) != Some(&before) {
+            return None;
+        }
+        before = b',';
+        let start = skip_spaces(text, at + 1);
+        let end = skip_value(text, start)?;
+        at = skip_spaces(text, end);
+        Some(start..end)
+    })
+}
+
 /// Whether a key, as it stands between its quotes, is that name. It may be written with escapes.
-fn is_key(key: &[u8], name: &str) -> bool {
+pub fn is_key(key: &[u8], name: &str) -> bool {
     if !key.contains(&b'\\') {
         return key == name.as_bytes();
     }
@@ -169,6 +240,12 @@ fn skip_spaces(text: &[u8], from: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    struct Publish {
+        channel: String,
+    }
 
     fn publish(body: &str) -> Result<(String, String), JsonError> {
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -216,7 +293,7 @@ mod tests {
         let escaped = r#"{"\u0063hannel":"news","\u0064at\u0061":1.0}"#;
         assert_eq!(publish(escaped).unwrap(), ("news".into(), "1.0".into()));
         let twice = r#"{"channel":"news","data":1,"\u0064ata":2}"#;
-        assert_eq!(publish(twice), Err(JsonError::TwoData));
+        assert_eq!(publish(twice), Err(JsonError::Twice("data")));
     }
 
     #[test]
@@ -267,6 +344,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_member_that_is_handed_on_may_be_missing() {
+        let body = Bytes::from_static(br#"{"channel":"news"}"#);
+        let (call, data) = parse_around::<Publish>(&body, "data").unwrap();
+        assert_eq!((&*call.channel, data), ("news", None));
+    }
+
+    #[test]
+    fn the_elements_of_an_array_are_found() {
+        for (text, found) in [
+            ("[]", vec![]),
+            (" [ ] ", vec![]),
+            ("[1]", vec!["1"]),
+            (
+                r#" [ {"a":[1,2]} , "],[" ,null]"#,
+                vec![r#"{"a":[1,2]}"#, r#""],[""#, "null"],
+            ),
+            ("{}", vec![]),
+            ("", vec![]),
+            ("[1,,2]", vec!["1"]),
+        ] {
+            let parts: Vec<_> = elements(text.as_bytes()).map(|at| &text[at]).collect();
+            assert_eq!(parts, found, "{text}");
+        }
+    }
+
     /// Any JSON value as text, with spaces where they are allowed.
     fn value() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
@@ -312,8 +415,25 @@ mod tests {
         }
 
         #[test]
+        fn elements_are_what_a_parser_with_raw_values_finds(values in prop::collection::vec(value(), 0..6)) {
+            let text = format!(" [{}] ", values.join(" , "));
+            let oracle: Vec<&serde_json::value::RawValue> = serde_json::from_str(&text).unwrap();
+            let oracle: Vec<_> = oracle.into_iter().map(|value| value.get()).collect();
+            let found: Vec<_> = elements(text.as_bytes()).map(|at| &text[at]).collect();
+            prop_assert_eq!(found, oracle);
+        }
+
+        #[test]
+        fn a_parser_reads_the_string_that_was_written(text in any::<String>()) {
+            let mut out = Vec::new();
+            put_string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse::<Publish>(&Bytes::from(body));
+            let _ = parse::<Publish>(&Bytes::from(body.clone()));
+            let _ = elements(&body).count();
         }
     }
 }
