@@ -75,7 +75,7 @@ settings_table! {
         insecure: bool = false;
     }
 
-    /// Which web pages may open a WebSocket: the `Origin` header of the opening handshake.
+    /// Which web pages may open a WebSocket or read an event stream: the `Origin` header of the request.
     origins: OriginsConfig {
         /// The origins to let in; every other one is answered with 403. An entry is `*` (any origin), an exact origin
         /// (`https://app.example.com`), or one with `*` for a label or the port (`https://*.example.com:*`).
@@ -151,7 +151,7 @@ settings_table! {
         /// How long a new connection may take to send its request head; then it is answered with 408 and closed.
         head_ms: u64 = 5_000, 10..=600_000 "milliseconds";
 
-        /// How often a connection is sent a ping.
+        /// How often a connection is sent a ping, or a comment if it is an event stream.
         ping_interval_ms: u64 = 25_000, 10..=3_600_000 "milliseconds";
 
         /// How long a client may leave a ping unanswered; then its connection is closed.
@@ -165,6 +165,13 @@ settings_table! {
 
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
+    }
+
+    /// Event streams (Server-Sent Events), at /sub.
+    sse: SseConfig {
+        /// How long a client is told to wait before it connects again. Each is told another time between half of this and
+        /// one and a half, so that not all clients come back at once.
+        retry_ms: u64 = 2_000, 10..=600_000 "milliseconds";
     }
 
     /// STOMP over WebSocket, at /stomp and /ws.

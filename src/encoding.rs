@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -9,6 +10,7 @@ use bytes::{BufMut, BytesMut};
 use crate::centrifuge::encode::{put_event_push, put_publication_push, put_push_head};
 use crate::publication::{Event, ID_BYTES_MAX, Publication};
 use crate::raw;
+use crate::sse;
 use crate::stomp::Version;
 use crate::stomp::encode::{MessageHead, message_len, put_message};
 use crate::ws::deflate::{Compressors, WindowBits};
@@ -30,6 +32,12 @@ pub struct Encoding {
 pub enum Form {
     /// The raw protocol over WebSocket: the payload and nothing else.
     Raw,
+    /// Server-Sent Events: one event, without WebSocket framing and never compressed.
+    Sse {
+        /// Whether each has its position as its id. Not where a connection has several channels: an id would speak for
+        /// one of them.
+        with_ids: bool,
+    },
     /// STOMP: a MESSAGE frame, which is the same for all subscriptions of the same id, destination
     /// and version that acknowledge nothing.
     Stomp(Arc<StompForm>),
@@ -128,6 +136,7 @@ impl Encoding {
         let opcode = raw::opcode(publication.kind);
         match &self.form {
             Form::Raw => compressors.put_frame(out, self.deflate, opcode, &publication.payload),
+            Form::Sse { with_ids } => sse::put_publication(out, publication, *with_ids),
             Form::Stomp(form) => {
                 let mut message = BytesMut::new();
                 form.put_message(&mut message, publication);
@@ -144,7 +153,7 @@ impl Encoding {
     /// Appends the frame that tells of somebody's coming or leaving; nothing where the protocol has none.
     pub fn put_event(&self, out: &mut impl BufMut, event: &Event, compressors: &mut Compressors) {
         match &self.form {
-            Form::Raw | Form::Stomp(_) => {}
+            Form::Raw | Form::Sse { .. } | Form::Stomp(_) => {}
             Form::Centrifuge(form) => {
                 let mut push = BytesMut::new();
                 form.put_event(&mut push, event);
@@ -155,13 +164,23 @@ impl Encoding {
 }
 
 impl StompForm {
+    /// Where a publication was sent to: the destination of the subscription, or the one that its pattern
+    /// has found.
+    pub fn destination_of(&self, publication: &Publication) -> Cow<'_, str> {
+        match &publication.channel {
+            None => Cow::Borrowed(&self.destination),
+            Some(channel) => Cow::Owned(format!("/topic/{channel}")),
+        }
+    }
+
     fn put_message(&self, out: &mut BytesMut, publication: &Publication) {
+        let destination = self.destination_of(publication);
         let mut id = [0; ID_BYTES_MAX];
         let head = MessageHead {
             version: self.version,
             subscription: &self.subscription,
             message_id: publication.position.as_id(&mut id),
-            destination: &self.destination,
+            destination: &destination,
             ack: None,
             redelivered: false,
             headers: &publication.headers,

@@ -76,6 +76,7 @@ pub mod rules;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod sse;
 pub mod stomp;
 pub mod table;
 pub mod ws;

@@ -267,8 +267,17 @@ fn put_ttl(out: &mut impl BufMut, comma: bool, ttl_s: Option<u64>) {
 fn put_publication(out: &mut impl BufMut, publication: &Publication) {
     out.put_slice(b"{\"data\":");
     put_data(out, publication.kind, &publication.payload);
-    out.put_slice(b",\"offset\":");
-    put_number(out, publication.position.offset);
+    match &publication.channel {
+        // Numbers of several channels would mean nothing to a subscription to all of them.
+        Some(channel) => {
+            out.put_slice(b",\"channel\":");
+            put_string(out, channel);
+        }
+        None => {
+            out.put_slice(b",\"offset\":");
+            put_number(out, publication.position.offset);
+        }
+    }
     if !publication.headers.is_empty() {
         put_tags(out, &publication.headers);
     }

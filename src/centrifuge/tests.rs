@@ -38,6 +38,7 @@ fn publication(payload: &'static str, headers: &'static str) -> Publication {
         headers: Bytes::from_static(headers.as_bytes()),
         payload: Bytes::from_static(payload.as_bytes()),
         publisher: None,
+        channel: None,
     }
 }
 

@@ -149,6 +149,7 @@ mod tests {
             headers: Bytes::new(),
             payload: Bytes::from(vec![b'x'; payload]),
             publisher: None,
+            channel: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod history;
 mod members;
 mod name;
 mod namespace;
+mod patterns;
 mod question;
 mod queue;
 mod refused;

@@ -174,6 +174,7 @@ impl Office {
                     }
                     Delivery::Drained => self.shards_left -= 1,
                     Delivery::Subscribed { .. }
+                    | Delivery::PatternNoted { .. }
                     | Delivery::Publication { .. }
                     | Delivery::Event { .. }
                     | Delivery::Handed(_)

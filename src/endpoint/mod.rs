@@ -1,4 +1,4 @@
-//! What happens on a connection once it is a WebSocket: endpoints, the built-in ones and those of
+//! What happens on a connection once it is a WebSocket or an event stream: endpoints, the built-in ones and those of
 //! programs that embed the server.
 //!
 //! An [`Endpoint`] has four callbacks: open, message, close and error. A [`Route`] says at which
@@ -17,21 +17,23 @@ mod closed;
 mod command;
 mod context;
 mod erased;
+pub(crate) mod event_stream;
 mod message;
 pub mod raw;
 mod request;
 mod route;
+mod since;
 pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
 pub use command::{Command, ConnectionName, Heartbeat, Order, Subscribe, Timeout, Via, Which};
-pub(crate) use context::Sight;
 pub use context::{Context, Publisher};
+pub(crate) use context::{Sight, Transport};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
 pub use message::{Message, Payload};
 pub use request::{Attributes, Request};
-pub use route::{Destination, Found, Page, Route, RouteError, Routes};
+pub use route::{Destination, Found, Opening, Page, Route, RouteError, Routes};
 
 use crate::channel::{Answer, Refused};
 use crate::config::Config;

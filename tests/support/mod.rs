@@ -12,6 +12,7 @@ pub mod fanout;
 pub mod http;
 pub mod metrics;
 pub mod server;
+pub mod sse;
 pub mod stomp;
 pub mod token;
 pub mod wire;
