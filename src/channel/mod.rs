@@ -22,6 +22,7 @@ pub use history::{History, HistoryBounds};
 pub use members::MemberId;
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
 pub use namespace::{ChannelPattern, Namespace, Namespaces, SlowPolicy, Who};
+pub use patterns::is_pattern;
 pub use question::{Answer, Question};
 pub use queue::{
     Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
