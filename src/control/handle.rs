@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::channel::{ChannelName, Refused};
-use crate::endpoint::{ConnectionName, Order, Payload};
+use crate::endpoint::{ConnectionName, Order, Payload, OrderedSubscription};
 use crate::publication::Position;
 use crate::ws::close::CloseCode;
 
@@ -156,7 +156,7 @@ impl Handle {
     /// # Errors
     /// [`PostError`].
     pub fn subscribe(&self, name: ConnectionName, channel: ChannelName) -> Result<(), PostError> {
-        self.order(name, Order::Subscribe(channel))
+        self.order(name, Order::Subscribe(OrderedSubscription::to(channel).into()))
     }
 
     /// Ends the subscription of one connection to a channel, if it is there.
@@ -164,7 +164,7 @@ impl Handle {
     /// # Errors
     /// [`PostError`].
     pub fn unsubscribe(&self, name: ConnectionName, channel: ChannelName) -> Result<(), PostError> {
-        self.order(name, Order::Unsubscribe(channel))
+        self.order(name, Order::Unsubscribe(Some(channel)))
     }
 
     /// Closes one connection with a code and a reason; nothing happens if it is gone.

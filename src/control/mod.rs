@@ -1,32 +1,41 @@
-//! The internal listener: publishing over HTTP, metrics, health. Runs on the control thread, an
+//! The internal listener: publishing over HTTP, the API, metrics, health. Runs on the control thread, an
 //! ordinary tokio runtime, and reaches the shards by mail only.
 
 #![forbid(unsafe_code)]
 
 mod api;
 mod handle;
+mod http;
+mod key;
 mod metrics;
+mod node;
 mod office;
 
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
 pub(crate) use handle::Letter;
-pub use handle::{Handle, PostError, PublishError};
+pub use handle::{Counts, Handle, PostError, PublishError};
 pub use office::Office;
 
 use crate::config::Config;
 use crate::metrics::ShardMetrics;
+use node::Node;
+
+/// How long all shards together may take to answer.
+const SURVEY_MAX: Duration = Duration::from_secs(5);
 
 /// What every request handler reaches.
 pub struct Control {
     handle: Handle,
     registry: Registry,
     message_bytes_max: usize,
+    node: Node,
 }
 
 impl Control {
@@ -36,6 +45,7 @@ impl Control {
             handle,
             registry: metrics::registry(shards),
             message_bytes_max: config.limits.message_bytes_max,
+            node: Node::new(config.listen),
         })
     }
 }
@@ -51,7 +61,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
-        served = async { axum::serve(listener, api::router(control)).await } => served,
+        served = async { axum::serve(listener, http::router(control)).await } => served,
         () = end => Ok(()),
     }
 }

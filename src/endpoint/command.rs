@@ -4,12 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::Payload;
 use crate::channel::{ChannelName, Verdict};
 use crate::encoding::Encoding;
 use crate::publication::Kind;
 use crate::table::Key;
-use crate::ws::close::CloseCode;
 
 /// Names a connection of the server, on whichever shard it is.
 ///
@@ -97,6 +95,13 @@ pub enum Command {
         /// Comes back with the place it got, if that is asked for.
         ticket: Option<u32>,
     },
+    /// From now on the connection is one of that user's.
+    Identify {
+        /// The user; nobody where it is empty.
+        user: Box<str>,
+        /// What the client is called.
+        client: Box<str>,
+    },
     /// Call the session back at these intervals from now on.
     SetHeartbeat(Heartbeat),
     /// Call the session back once after so many ms, or not at all.
@@ -144,22 +149,6 @@ pub enum Which {
     Number(u32),
     /// By its channel; all of them where there are several.
     Channel(ChannelName),
-}
-
-/// What is done with a connection from outside of its callbacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Send it a message.
-    Send(Payload),
-    /// Subscribe it.
-    Subscribe(ChannelName),
-    /// Unsubscribe it.
-    Unsubscribe(ChannelName),
-    /// Close it.
-    Close {
-        /// The close code.
-        code: CloseCode,
-        /// The reason; what does not fit into a close frame is cut.
-        reason: String,
-    },
+    /// All there are.
+    All,
 }

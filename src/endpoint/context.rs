@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Command, ConnectionName, Heartbeat, Message, Payload, Via, Which};
+use super::{Command, ConnectionName, Heartbeat, Message, Order, Payload, Via, Which};
 use crate::channel::{ChannelName, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::Kind;
@@ -44,6 +44,35 @@ impl<'a> Context<'a> {
     /// The connection's name, by which the server's handle reaches it from any thread.
     pub fn name(&self) -> ConnectionName {
         self.name
+    }
+
+    /// Says whose connection this is, so that the server's handle and the HTTP API find it by its user, and
+    /// what the client is called among that user's. What was said before does not hold any more; an empty
+    /// user is nobody. A connection of which nothing is said costs nothing.
+    pub fn identify(&mut self, user: &str, client: &str) {
+        self.commands.push(Command::Identify {
+            user: user.into(),
+            client: client.into(),
+        });
+    }
+
+    /// Does what somebody outside has ordered: sends the message, subscribes as [`Context::subscribe`] does,
+    /// unsubscribes, or closes.
+    pub fn obey(&mut self, order: Order) {
+        match order {
+            Order::Send(payload) => self.send_payload(&payload),
+            Order::Subscribe(subscription) => {
+                self.subscribe_with(Subscribe {
+                    channel: subscription.channel,
+                    form: Form::Raw,
+                    since: subscription.since,
+                    info: None,
+                });
+            }
+            Order::Unsubscribe(Some(channel)) => self.unsubscribe(channel),
+            Order::Unsubscribe(None) => self.unsubscribe_all(),
+            Order::Close { code, reason } => self.close(code, reason),
+        }
     }
 
     /// Sends a message to this connection, in front of all publications that have not left yet.
@@ -183,6 +212,14 @@ impl<'a> Context<'a> {
     pub fn unsubscribe(&mut self, channel: ChannelName) {
         self.commands.push(Command::Unsubscribe {
             which: Which::Channel(channel),
+            ticket: None,
+        });
+    }
+
+    /// Ends all subscriptions.
+    pub fn unsubscribe_all(&mut self) {
+        self.commands.push(Command::Unsubscribe {
+            which: Which::All,
             ticket: None,
         });
     }

@@ -11,7 +11,7 @@ use super::destination::{Destination, excerpt};
 use super::error::ErrorReply;
 use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
-use crate::channel::{Refused, Verdict};
+use crate::channel::{ChannelName, Refused, Verdict};
 use crate::encoding::Form;
 use crate::publication::{ID_BYTES_MAX, Kind, Position, Publication};
 use crate::stomp::encode::{self, MessageHead};
@@ -159,6 +159,21 @@ impl Connected {
         }
         put_message(version, subscription, publication, redelivered, work);
         Ok(())
+    }
+
+    /// Somebody has ordered the end of the subscription to a topic, or of all subscriptions: an error if there
+    /// is one.
+    pub fn end_topic(&self, channel: Option<&ChannelName>) -> Result<(), ErrorReply> {
+        let is_meant = |subscription: &&Subscription| {
+            let destination = subscription.form.destination();
+            channel.is_none_or(|channel| {
+                destination.strip_prefix("/topic/") == Some(channel.as_str())
+            })
+        };
+        match self.subscriptions.iter().find(is_meant) {
+            Some(subscription) => Err(ErrorReply::unsubscribed(subscription.name())),
+            None => Ok(()),
+        }
     }
 
     /// Sends a RECEIPT.
