@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pushring::channel::ChannelName;
 use pushring::config::Config;
-use pushring::publication::Kind;
+use pushring::publication::{Draft, Kind};
 use pushring::session::Settings;
 use pushring::shard::mail::Request;
 use pushring::shard::{Batch, Identity, Shard};
@@ -168,9 +168,7 @@ fn flush(shard: &mut Shard, pattern: &Pattern, caches: &mut [u8]) -> (Duration, 
     for channel in (pattern.published)() {
         let request = Request::Publish {
             channel: ChannelName::parse(&format!("c{channel}")).expect("a short name"),
-            kind: Kind::Text,
-            headers: Bytes::new(),
-            payload: Bytes::from_static(&[b'x'; PAYLOAD_BYTES]),
+            draft: Draft::new(Kind::Text, Bytes::from_static(&[b'x'; PAYLOAD_BYTES])),
             ticket: None,
         };
         shard.handle_request(0, 0, request);

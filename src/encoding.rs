@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::publication::{ID_BYTES_MAX, Publication};
+use crate::publication::{Event, ID_BYTES_MAX, Publication};
 use crate::raw;
 use crate::stomp::Version;
 use crate::stomp::encode::{MessageHead, message_len, put_message};
@@ -91,6 +91,22 @@ impl Encoding {
                 form.put_message(&mut message, publication);
                 compressors.put_frame(out, self.deflate, opcode, &message);
             }
+        }
+    }
+}
+
+impl Encoding {
+    /// Appends the frame that tells of somebody's coming or leaving; nothing where the protocol has none.
+    pub fn put_event(
+        &self,
+        out: &mut impl BufMut,
+        channel: &str,
+        event: &Event,
+        compressors: &mut Compressors,
+    ) {
+        let _ = (out, channel, event, compressors);
+        match &self.form {
+            Form::Raw | Form::Stomp(_) => {}
         }
     }
 }

@@ -268,7 +268,10 @@ mod tests {
     #[test]
     fn a_whole_text_is_parsed_as_it_is() {
         let parse = |text: &str| parse_all::<Publish>(text.as_bytes());
-        assert_eq!(parse(r#"{"channel":"news","data":1}"#).unwrap().channel, "news");
+        assert_eq!(
+            parse(r#"{"channel":"news","data":1}"#).unwrap().channel,
+            "news"
+        );
         for text in ["", "{}", "{\"channel\":\"a\"}\0"] {
             assert!(parse(text).is_err(), "{text:?}");
         }

@@ -1,5 +1,7 @@
 //! What is published: the payload and its place in its channel's stream.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// How the publisher sent the payload, and so how a WebSocket subscriber receives it.
@@ -69,6 +71,61 @@ fn put_number(buffer: &mut [u8; ID_BYTES_MAX], end: usize, mut number: u64) -> u
     }
 }
 
+/// A message on its way to the owner who gives it its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// As [`Publication::kind`].
+    pub kind: Kind,
+    /// As [`Publication::headers`].
+    pub headers: Bytes,
+    /// As [`Publication::payload`].
+    pub payload: Bytes,
+    /// As [`Publication::publisher`].
+    pub publisher: Option<Arc<ClientInfo>>,
+    /// What only some want.
+    pub options: Option<Box<PublishOptions>>,
+}
+
+/// What its publisher may want of the owner besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Not to keep it: whoever is away when it is published never gets it, and misses nothing by that.
+    pub skip_history: bool,
+    /// Not to publish it if something was published to the channel with the same key shortly before.
+    pub idempotency_key: Option<Box<str>>,
+}
+
+impl Draft {
+    /// A message without headers, of nobody in particular.
+    pub fn new(kind: Kind, payload: Bytes) -> Self {
+        Self {
+            kind,
+            headers: Bytes::new(),
+            payload,
+            publisher: None,
+            options: None,
+        }
+    }
+
+    /// Whether the channel's history is not to keep it.
+    pub fn skips_history(&self) -> bool {
+        self.options
+            .as_ref()
+            .is_some_and(|options| options.skip_history)
+    }
+
+    /// The publication at that place.
+    pub fn numbered(self, position: Position) -> Publication {
+        Publication {
+            position,
+            kind: self.kind,
+            headers: self.headers,
+            payload: self.payload,
+            publisher: self.publisher,
+        }
+    }
+}
+
 /// One published message. The payload reaches subscribers byte for byte as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
@@ -81,7 +138,120 @@ pub struct Publication {
     pub headers: Bytes,
     /// The published bytes, shared by all who hold them.
     pub payload: Bytes,
+    /// Who has published it, where its protocol tells the others that.
+    pub publisher: Option<Arc<ClientInfo>>,
 }
+
+/// Who a client is, as presence shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Names the connection; no other of the server has the same.
+    pub client: Box<str>,
+    /// The user that the client has proven to be; empty for an anonymous one.
+    pub user: Box<str>,
+    /// What the connection's token says about it: JSON, or nothing.
+    pub conn_info: Bytes,
+    /// What the subscription's token says about it: JSON, or nothing.
+    pub chan_info: Bytes,
+}
+
+/// Somebody has come to a channel, or left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A new subscriber.
+    Join(Arc<ClientInfo>),
+    /// A subscriber that is not there any more.
+    Leave(Arc<ClientInfo>),
+}
+
+/// What a subscriber wants of what was published before it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// All that came behind that place of that stream.
+    Position(Position),
+    /// The same of whatever stream there is.
+    Offset(u64),
+    /// The newest publication, if one is kept.
+    Newest,
+}
+
+/// How a subscription has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// What is published behind this place comes to the subscriber.
+    pub position: Position,
+    /// What it gets of what was published before.
+    pub recovery: Recovery,
+    /// Whether the channel keeps a history, from which a later subscription could recover.
+    pub recoverable: bool,
+}
+
+/// What became of [`Since`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It was not asked for.
+    Unasked,
+    /// All of it, in front of the live publications.
+    Whole(Missed),
+    /// The newest publication alone, or none if none is kept: what [`Since::Newest`] asks for, and what
+    /// channels that are there for their last value give whatever is asked for.
+    Newest(Missed),
+    /// Not all of it is kept, or the stream is another one: nothing.
+    Gap,
+}
+
+impl Recovery {
+    /// What the subscriber gets in front of the live publications.
+    pub fn missed(&self) -> Option<&Missed> {
+        match self {
+            Self::Whole(missed) | Self::Newest(missed) => Some(missed),
+            Self::Unasked | Self::Gap => None,
+        }
+    }
+}
+
+/// Publications that a subscriber has missed, shared by all who ask at about the same time.
+#[derive(Clone, Debug)]
+pub struct Missed {
+    shared: Arc<[Publication]>,
+    from: usize,
+}
+
+impl Missed {
+    /// Those from an index on.
+    pub fn new(shared: Arc<[Publication]>, from: usize) -> Self {
+        let from = from.min(shared.len());
+        Self { shared, from }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.shared.len() - self.from
+    }
+
+    /// Whether nothing was missed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// In the order in which they were published.
+    pub fn iter(&self) -> std::slice::Iter<'_, Publication> {
+        self.shared[self.from..].iter()
+    }
+
+    /// All that those who share it have missed, and from which index on this one has.
+    pub fn shared(&self) -> (&Arc<[Publication]>, usize) {
+        (&self.shared, self.from)
+    }
+}
+
+impl PartialEq for Missed {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Missed {}
 
 impl Publication {
     /// What it is counted with where it is kept, in bytes: itself, its headers and its payload. An empty

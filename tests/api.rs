@@ -10,7 +10,6 @@ mod api {
     mod batches;
     mod bodies;
     mod channels;
-    mod keys;
     mod nodes;
     mod orders;
     mod publishing;

@@ -41,7 +41,10 @@ impl Cent {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("cannot run {}: {error}: tests/install-tools installs it", python.display())
+                panic!(
+                    "cannot run {}: {error}: tests/install-tools installs it",
+                    python.display()
+                )
             });
         Self {
             calls: child.stdin.take().unwrap(),
@@ -119,16 +122,26 @@ fn cent_reads_and_removes_a_history() {
         }
         let answer = cent.result("HistoryRequest", json!({ "channel": "log:a", "limit": -1 }));
         let publications = answer["publications"].as_array().unwrap();
-        let data: Vec<_> = publications.iter().map(|one| one["data"].as_u64()).collect();
+        let data: Vec<_> = publications
+            .iter()
+            .map(|one| one["data"].as_u64())
+            .collect();
         assert_eq!(data, [Some(1), Some(2), Some(3)]);
         assert_eq!(publications[0]["tags"], json!({ "n": "1" }));
         let since = json!({ "offset": 2, "epoch": answer["epoch"] });
         let parameters = json!({ "channel": "log:a", "limit": 5, "since": since });
         let behind = cent.result("HistoryRequest", parameters);
-        assert_eq!(behind["publications"].as_array().map(Vec::len), Some(1), "{behind}");
+        assert_eq!(
+            behind["publications"].as_array().map(Vec::len),
+            Some(1),
+            "{behind}"
+        );
         cent.result("HistoryRemoveRequest", json!({ "channel": "log:a" }));
         let empty = cent.result("HistoryRequest", json!({ "channel": "log:a", "limit": -1 }));
-        assert_eq!((&empty["publications"], &empty["offset"]), (&json!([]), &json!(3)));
+        assert_eq!(
+            (&empty["publications"], &empty["offset"]),
+            (&json!([]), &json!(3))
+        );
     });
 }
 
@@ -142,7 +155,10 @@ fn cent_asks_who_is_there() {
         assert_eq!(stats, json!({ "num_clients": 0, "num_users": 0 }));
         let _subscribers = [subscriber(server, "news"), subscriber(server, "news")];
         let answer = cent.result("ChannelsRequest", json!({ "pattern": "n*" }));
-        assert_eq!(answer, json!({ "channels": { "news": { "num_clients": 2 } } }));
+        assert_eq!(
+            answer,
+            json!({ "channels": { "news": { "num_clients": 2 } } })
+        );
         let info = cent.result("InfoRequest", json!({}));
         assert_eq!(info["nodes"][0]["num_clients"], 2, "{info}");
         assert_eq!(info["nodes"][0]["num_channels"], 1, "{info}");
@@ -157,7 +173,10 @@ fn cent_orders_what_is_done_with_a_user() {
         let parameters = json!({ "user": "ann", "channel": "more", "data": {}, "info": {} });
         cent.result("SubscribeRequest", parameters);
         ann.assert_undisturbed();
-        cent.result("UnsubscribeRequest", json!({ "user": "ann", "channel": "news" }));
+        cent.result(
+            "UnsubscribeRequest",
+            json!({ "user": "ann", "channel": "news" }),
+        );
         assert_eq!(ann.error().1, 1008);
         let mut ann = subscriber(server, "news");
         let disconnect = json!({ "code": 4000, "reason": "enough" });

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pushring::channel::ChannelName;
 use pushring::config::Config;
 use pushring::endpoint::{Order, OrderedSubscription};
-use pushring::publication::Kind;
+use pushring::publication::{Draft, Kind};
 use pushring::session::Settings;
 use pushring::shard::mail::Request;
 use pushring::shard::{Batch, ConnectionId, Effect, Exception, Identity, Residue, Shard};
@@ -177,9 +177,7 @@ impl World {
         }
         let request = Request::Publish {
             channel: name(channel),
-            kind: Kind::Binary,
-            headers: Bytes::new(),
-            payload: self.model.publish(channel),
+            draft: Draft::new(Kind::Binary, self.model.publish(channel)),
             ticket: None,
         };
         self.shard.handle_request(self.now_ms, 1, request);

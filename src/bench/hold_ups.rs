@@ -116,7 +116,9 @@ mod tests {
         assert!((core.share() - 2_900.0 / 3_000.0).abs() < 1e-9);
         assert_eq!(
             sentence(&[core]).as_deref(),
-            Some("held up by the machine while nothing ran: core 3 96.7 % of the time, 2.0 ms at the longest")
+            Some(
+                "held up by the machine while nothing ran: core 3 96.7 % of the time, 2.0 ms at the longest"
+            )
         );
     }
 

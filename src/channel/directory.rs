@@ -1,69 +1,85 @@
-//! The channels that one shard owns: it numbers their publications and knows who is interested.
+//! The channels that one shard owns: it numbers their publications, keeps what their namespaces say, and
+//! knows who is interested.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use super::ChannelName;
-use crate::publication::Position;
+use foldhash::quality::FixedState;
 
-/// A set of shards by index; 64 at the most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShardSet(u64);
-
-impl ShardSet {
-    /// More shards than this do not fit.
-    pub const SHARDS_MAX: usize = 64;
-
-    fn insert(&mut self, shard: usize) {
-        self.0 |= 1 << shard;
-    }
-
-    fn remove(&mut self, shard: usize) {
-        self.0 &= !(1 << shard);
-    }
-
-    /// Whether no shard is in it.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl Iterator for ShardSet {
-    type Item = usize;
-
-    /// Takes the lowest index out.
-    fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let shard = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        Some(shard)
-    }
-}
+use super::deadlines::Deadlines;
+use super::members::MemberId;
+use super::namespace::{Namespace, Namespaces};
+use super::stream::Stream;
+use super::{Answer, ChannelName, Question, Refused, ShardSet};
+use crate::publication::{Begun, ClientInfo, Draft, Position, Publication, Since};
 
 /// The owner keeps as many channels as it is allowed to; a new one must wait for an old one's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server has reached its limit of channels (limits.channels_max)")]
 pub struct ChannelsFull;
 
-struct Stream {
-    position: Position,
-    interested: ShardSet,
-    /// When it was last published to or left, in ms.
-    used_ms: u64,
-    /// Whether it stands in the queue of streams that may be forgotten.
-    queued: bool,
+/// The channel has as many subscribers as its namespace allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the channel has as many subscribers as it may have (namespace.subscribers_max)")]
+pub struct SubscribersFull;
+
+/// Bounds of all channels of a shard together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryLimits {
+    /// Channels.
+    pub channels_max: usize,
+    /// Bytes of all their histories.
+    pub history_bytes_max: usize,
+    /// How long a channel of no use is kept, in ms.
+    pub idle_ms: u64,
+}
+
+/// A subscription that a shard asks for.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// Whose.
+    pub member: MemberId,
+    /// What it wants of what was published before.
+    pub since: Option<Since>,
+    /// Who it is, if it says so.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
+/// What became of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Where it begins.
+    pub begun: Begun,
+    /// Whether the owner wants to hear of each subscription's end.
+    pub counted: bool,
+    /// Shards with subscribers that want to know who has come, and who has.
+    pub news: Option<(Arc<ClientInfo>, ShardSet)>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It has its number and goes to these shards.
+    Now(Publication, ShardSet),
+    /// It waits for its interval's end, when it will have that place unless a newer one takes it.
+    Later(Position),
 }
 
 /// The streams of the channels that a shard owns.
 ///
-/// A stream that nobody is subscribed to is kept for `idle_ms` after its last use, so that
-/// offsets go on rising for a publisher whose subscribers come and go, and is then forgotten.
+/// A stream that nobody is subscribed to is kept for `idle_ms` after its last use, or for as long as it
+/// keeps a history, so that offsets go on rising for those who come back, and is then forgotten.
 pub struct Directory {
-    streams: HashMap<ChannelName, Stream, foldhash::quality::FixedState>,
+    streams: HashMap<ChannelName, Stream, FixedState>,
     idle: VecDeque<(u64, ChannelName)>,
-    idle_ms: u64,
-    channels_max: usize,
+    /// When histories have something to give up, and held messages are due.
+    deadlines: Deadlines,
+    namespaces: Arc<Namespaces>,
+    limits: DirectoryLimits,
+    /// Of all histories.
+    history_bytes: usize,
+    /// Streams that somebody is subscribed to.
+    used: usize,
     next_epoch: u64,
 }
 
@@ -71,45 +87,86 @@ impl Directory {
     /// An empty directory. Epochs are counted up from `first_epoch`: give every shard and every
     /// start of the process a range of its own.
     pub fn new(
-        hasher: foldhash::quality::FixedState,
-        channels_max: usize,
-        idle_ms: u64,
+        hasher: FixedState,
+        namespaces: Arc<Namespaces>,
+        limits: DirectoryLimits,
         first_epoch: u64,
     ) -> Self {
         Self {
             streams: HashMap::with_hasher(hasher),
             idle: VecDeque::new(),
-            idle_ms,
-            channels_max,
+            deadlines: Deadlines::default(),
+            namespaces,
+            limits,
+            history_bytes: 0,
+            used: 0,
             next_epoch: first_epoch,
         }
     }
 
-    /// Notes that a shard has subscribers, and tells where the stream stands.
+    /// From now on other rules hold. Histories that are to be shorter are cut now.
+    pub fn set_rules(&mut self, now_ms: u64, namespaces: Arc<Namespaces>, limits: DirectoryLimits) {
+        self.namespaces = namespaces;
+        self.limits = limits;
+        for (channel, stream) in &mut self.streams {
+            let before = stream.history_bytes();
+            stream.set_namespace(now_ms, self.namespaces.of(channel.as_str()));
+            self.history_bytes -= before - stream.history_bytes();
+            if let Some(due_ms) = stream.due_ms() {
+                self.deadlines.note(channel, due_ms);
+            }
+        }
+        self.bound_history();
+    }
+
+    /// Notes a subscription, and tells where it begins and what it has missed.
     ///
     /// # Errors
-    /// [`ChannelsFull`] when the channel is new and there are `channels_max` already.
+    /// [`Refused`] when the channel is new and there are as many as there may be already, or when its namespace
+    /// allows no more subscribers.
     pub fn subscribe(
         &mut self,
         now_ms: u64,
         channel: &ChannelName,
-        shard: usize,
-    ) -> Result<Position, ChannelsFull> {
-        let stream = self.stream(now_ms, channel)?;
-        stream.interested.insert(shard);
-        Ok(stream.position)
+        joining: Joining,
+    ) -> Result<Joined, Refused> {
+        let history_bytes = &mut self.history_bytes;
+        let stream = Self::stream(
+            &mut self.streams,
+            &mut self.idle,
+            &self.namespaces,
+            &self.limits,
+            &mut self.next_epoch,
+            now_ms,
+            channel,
+        )?;
+        let (before, was_used) = (stream.history_bytes(), stream.is_used());
+        let joined = stream.join(now_ms, joining);
+        *history_bytes -= before - stream.history_bytes();
+        self.used += usize::from(stream.is_used() && !was_used);
+        joined
+    }
+
+    /// Notes that a subscription is over. Shards whose subscribers want to know who has left, and who has.
+    pub fn depart(
+        &mut self,
+        channel: &ChannelName,
+        member: &MemberId,
+    ) -> Option<(Arc<ClientInfo>, ShardSet)> {
+        self.streams.get_mut(channel)?.depart(member)
     }
 
     /// Notes that a shard's last subscriber has gone.
     pub fn leave(&mut self, now_ms: u64, channel: &ChannelName, shard: usize) {
         if let Some(stream) = self.streams.get_mut(channel) {
-            stream.interested.remove(shard);
-            stream.used_ms = now_ms;
-            Self::queue(&mut self.idle, self.idle_ms, channel, stream);
+            let was_used = stream.is_used();
+            stream.leave(now_ms, shard);
+            self.used -= usize::from(was_used && !stream.is_used());
+            Self::queue(&mut self.idle, &self.limits, channel, stream);
         }
     }
 
-    /// Numbers a publication and names the shards that want it.
+    /// Numbers a message, keeps it, and names the shards that want it.
     ///
     /// # Errors
     /// [`ChannelsFull`] when the channel is new and there are `channels_max` already.
@@ -117,36 +174,97 @@ impl Directory {
         &mut self,
         now_ms: u64,
         channel: &ChannelName,
-    ) -> Result<(Position, ShardSet), ChannelsFull> {
-        let stream = self.stream(now_ms, channel)?;
-        stream.position.offset += 1;
-        Ok((stream.position, stream.interested))
+        draft: Draft,
+    ) -> Result<Published, ChannelsFull> {
+        let stream = Self::stream(
+            &mut self.streams,
+            &mut self.idle,
+            &self.namespaces,
+            &self.limits,
+            &mut self.next_epoch,
+            now_ms,
+            channel,
+        )?;
+        let before = stream.history_bytes();
+        let published = stream.publish(now_ms, draft);
+        if let Some(due_ms) = stream.due_ms() {
+            let after = stream.history_bytes();
+            self.history_bytes = self.history_bytes + after - before;
+            self.deadlines.note(channel, due_ms);
+            self.bound_history();
+        }
+        Ok(published)
     }
 
-    /// Forgets the streams that have been of no use to anyone for the set time.
-    pub fn forget_idle(&mut self, now_ms: u64) {
-        while self.idle.front().is_some_and(|(due, _)| *due <= now_ms) {
-            let Some((_, channel)) = self.idle.pop_front() else {
-                return;
-            };
-            let Some(stream) = self.streams.get_mut(&channel) else {
-                continue;
-            };
-            stream.queued = false;
-            if !stream.interested.is_empty() {
-                continue;
+    /// Answers a question about a channel. Only one about its history makes a channel that is not there, so
+    /// that the place that the answer names stays true.
+    pub fn answer(&mut self, now_ms: u64, channel: &ChannelName, question: Question) -> Answer {
+        let is_lasting = matches!(question, Question::History { .. });
+        if !is_lasting && !self.streams.contains_key(channel) {
+            let mut nobody = Stream::new(now_ms, 0, self.namespaces.of(channel.as_str()));
+            return nobody.answer(now_ms, question);
+        }
+        let stream = Self::stream(
+            &mut self.streams,
+            &mut self.idle,
+            &self.namespaces,
+            &self.limits,
+            &mut self.next_epoch,
+            now_ms,
+            channel,
+        );
+        match stream {
+            Ok(stream) => {
+                let before = stream.history_bytes();
+                let answer = stream.answer(now_ms, question);
+                self.history_bytes -= before - stream.history_bytes();
+                answer
             }
-            if stream.used_ms.saturating_add(self.idle_ms) <= now_ms {
-                self.streams.remove(&channel);
-            } else {
-                Self::queue(&mut self.idle, self.idle_ms, &channel, stream);
-            }
+            Err(full) => Answer::Refused(full.into()),
         }
     }
 
-    /// When [`Directory::forget_idle`] has something to look at next, in ms.
-    pub fn next_forget_ms(&self) -> Option<u64> {
-        self.idle.front().map(|(due, _)| *due)
+    /// Gives up what is too old, forgets streams that have been of no use to anyone for the set time, and
+    /// returns the next held message that is due: call it again until there is none.
+    pub fn handle_due(&mut self, now_ms: u64) -> Option<(ChannelName, Publication, ShardSet)> {
+        while let Some(channel) = self.deadlines.take_due(now_ms) {
+            let Some(stream) = self.streams.get_mut(&channel) else {
+                continue;
+            };
+            let before = stream.history_bytes();
+            let released = stream.handle_due(now_ms);
+            self.history_bytes = self.history_bytes + stream.history_bytes() - before;
+            match stream.due_ms() {
+                Some(due_ms) => self.deadlines.note(&channel, due_ms),
+                None => Self::queue(&mut self.idle, &self.limits, &channel, stream),
+            }
+            if let Some((publication, shards)) = released {
+                self.bound_history();
+                return Some((channel, publication, shards));
+            }
+        }
+        self.forget_idle(now_ms);
+        None
+    }
+
+    /// When [`Directory::handle_due`] has something to do next, in ms.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        let forget = self.idle.front().map(|(due, _)| *due);
+        [forget, self.deadlines.next_ms()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The channels that somebody is subscribed to, with their subscriptions where these are counted.
+    pub fn channels(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        let used = self.streams.iter().filter(|(_, stream)| stream.is_used());
+        used.map(|(channel, stream)| (channel, stream.members()))
+    }
+
+    /// Channels that somebody is subscribed to.
+    pub fn used(&self) -> usize {
+        self.used
     }
 
     /// Channels kept.
@@ -159,120 +277,107 @@ impl Directory {
         self.streams.is_empty()
     }
 
+    /// Bytes of all histories.
+    pub fn history_bytes(&self) -> usize {
+        self.history_bytes
+    }
+
     /// Number of (channel, shard) pairs with interest: what must be zero when nobody is left.
     pub fn interests(&self) -> usize {
-        self.streams.values().map(|s| s.interested.count()).sum()
+        self.streams.values().map(Stream::interests).sum()
     }
 
-    fn stream(&mut self, now_ms: u64, channel: &ChannelName) -> Result<&mut Stream, ChannelsFull> {
-        if !self.streams.contains_key(channel) {
-            if self.streams.len() >= self.channels_max {
+    /// Subscriptions that are counted one by one: what must be zero when nobody is left.
+    pub fn members(&self) -> usize {
+        self.streams.values().map(Stream::members).sum()
+    }
+
+    /// Gives up the publications that would be given up first anyway until all histories together are within
+    /// their bound.
+    fn bound_history(&mut self) {
+        let mut without_history = Vec::new();
+        while self.history_bytes > self.limits.history_bytes_max
+            && let Some(channel) = self.deadlines.take_first()
+        {
+            if let Some(stream) = self.streams.get_mut(&channel) {
+                let before = stream.history_bytes();
+                stream.evict();
+                let freed = before - stream.history_bytes();
+                self.history_bytes -= freed;
+                match stream.due_ms() {
+                    // It would come first again and again.
+                    Some(due_ms) if freed == 0 => without_history.push((channel, due_ms)),
+                    Some(due_ms) => self.deadlines.note(&channel, due_ms),
+                    None => Self::queue(&mut self.idle, &self.limits, &channel, stream),
+                }
+            }
+        }
+        for (channel, due_ms) in without_history {
+            self.deadlines.note(&channel, due_ms);
+        }
+    }
+
+    fn forget_idle(&mut self, now_ms: u64) {
+        while self.idle.front().is_some_and(|(due, _)| *due <= now_ms) {
+            let Some((_, channel)) = self.idle.pop_front() else {
+                return;
+            };
+            let Some(stream) = self.streams.get_mut(&channel) else {
+                continue;
+            };
+            stream.queued = false;
+            // One with a history is queued again when that is over.
+            if stream.is_used() || stream.due_ms().is_some() {
+                continue;
+            }
+            if stream.idle_at_ms(self.limits.idle_ms) <= now_ms {
+                self.streams.remove(&channel);
+            } else {
+                Self::queue(&mut self.idle, &self.limits, &channel, stream);
+            }
+        }
+    }
+
+    /// The stream of a channel, made if there is none. Of the parts, so that the others stay free.
+    fn stream<'a>(
+        streams: &'a mut HashMap<ChannelName, Stream, FixedState>,
+        idle: &mut VecDeque<(u64, ChannelName)>,
+        namespaces: &Namespaces,
+        limits: &DirectoryLimits,
+        next_epoch: &mut u64,
+        now_ms: u64,
+        channel: &ChannelName,
+    ) -> Result<&'a mut Stream, ChannelsFull> {
+        if !streams.contains_key(channel) {
+            if streams.len() >= limits.channels_max {
                 return Err(ChannelsFull);
             }
-            let mut stream = Stream {
-                position: Position {
-                    epoch: self.next_epoch,
-                    offset: 0,
-                },
-                interested: ShardSet::default(),
-                used_ms: now_ms,
-                queued: false,
-            };
-            self.next_epoch += 1;
-            Self::queue(&mut self.idle, self.idle_ms, channel, &mut stream);
-            self.streams.insert(channel.clone(), stream);
+            let namespace: &Namespace = namespaces.of(channel.as_str());
+            let mut stream = Stream::new(now_ms, *next_epoch, namespace);
+            *next_epoch += 1;
+            Self::queue(idle, limits, channel, &mut stream);
+            streams.insert(channel.clone(), stream);
         }
-        match self.streams.get_mut(channel) {
-            Some(stream) => {
-                stream.used_ms = now_ms;
-                Ok(stream)
-            }
-            None => Err(ChannelsFull),
-        }
+        let stream = streams.get_mut(channel).ok_or(ChannelsFull)?;
+        stream.used_ms = now_ms;
+        Ok(stream)
     }
 
+    /// Has a stream that nobody is subscribed to looked at when its time is over.
     fn queue(
         idle: &mut VecDeque<(u64, ChannelName)>,
-        idle_ms: u64,
+        limits: &DirectoryLimits,
         channel: &ChannelName,
         stream: &mut Stream,
     ) {
-        if !stream.queued && stream.interested.is_empty() {
+        if !stream.queued && !stream.is_used() {
             stream.queued = true;
-            idle.push_back((stream.used_ms.saturating_add(idle_ms), channel.clone()));
+            // All wait equally long, so the queue is in order; who has a longer history is looked at
+            // again.
+            idle.push_back((stream.idle_at_ms(limits.idle_ms), channel.clone()));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn directory(channels_max: usize) -> Directory {
-        Directory::new(
-            foldhash::quality::FixedState::with_seed(1),
-            channels_max,
-            1_000,
-            1,
-        )
-    }
-
-    fn name(text: &str) -> ChannelName {
-        ChannelName::parse(text).unwrap()
-    }
-
-    #[test]
-    fn publications_are_numbered_from_1_and_go_to_interested_shards_only() {
-        let mut directory = directory(10);
-        let news = name("news");
-        assert_eq!(directory.subscribe(0, &news, 3).unwrap().offset, 0);
-        directory.subscribe(0, &news, 63).unwrap();
-        let (position, shards) = directory.publish(0, &news).unwrap();
-        assert_eq!(position.offset, 1);
-        assert_eq!(shards.collect::<Vec<_>>(), [3, 63]);
-        directory.leave(0, &news, 3);
-        let (position, shards) = directory.publish(0, &news).unwrap();
-        assert_eq!(position.offset, 2);
-        assert_eq!(shards.collect::<Vec<_>>(), [63]);
-    }
-
-    #[test]
-    fn an_idle_stream_is_forgotten_after_its_time_and_begins_anew_with_another_epoch() {
-        let mut directory = directory(10);
-        let news = name("news");
-        let (first, _) = directory.publish(0, &news).unwrap();
-        let (second, _) = directory.publish(900, &news).unwrap();
-        assert_eq!((second.epoch, second.offset), (first.epoch, 2));
-        directory.forget_idle(1_000);
-        assert_eq!(directory.len(), 1, "used 100 ms ago");
-        directory.forget_idle(1_900);
-        assert!(directory.is_empty());
-        let (third, _) = directory.publish(1_901, &news).unwrap();
-        assert_ne!(third.epoch, first.epoch);
-        assert_eq!(third.offset, 1);
-    }
-
-    #[test]
-    fn a_stream_with_subscribers_is_never_forgotten() {
-        let mut directory = directory(10);
-        let news = name("news");
-        directory.subscribe(0, &news, 0).unwrap();
-        directory.forget_idle(1_000_000);
-        assert_eq!(directory.len(), 1);
-        directory.leave(1_000_000, &news, 0);
-        directory.forget_idle(1_000_999);
-        assert_eq!(directory.len(), 1);
-        directory.forget_idle(1_001_000);
-        assert!(directory.is_empty());
-        assert_eq!(directory.next_forget_ms(), None);
-    }
-
-    #[test]
-    fn the_limit_of_channels_refuses_new_ones_and_keeps_the_old() {
-        let mut directory = directory(1);
-        directory.subscribe(0, &name("a"), 0).unwrap();
-        assert_eq!(directory.subscribe(0, &name("b"), 0), Err(ChannelsFull));
-        assert_eq!(directory.publish(0, &name("b")), Err(ChannelsFull));
-        assert_eq!(directory.publish(0, &name("a")).unwrap().0.offset, 1);
-    }
-}
+mod tests;

@@ -62,11 +62,6 @@ impl Idempotency {
         }
     }
 
-    /// When [`Idempotency::forget`] has something to do next, in ms.
-    pub fn next_forget_ms(&self) -> Option<u64> {
-        self.order.front().map(|(due, _)| *due)
-    }
-
     /// Keys that were forgotten before their time, because there were too many.
     pub fn forgotten_early(&self) -> u64 {
         self.forgotten_early
@@ -106,9 +101,8 @@ mod tests {
         );
         assert_eq!(keys.find(1, &name("b"), "k"), None);
         assert_eq!(keys.find(1, &name("a"), "K"), None);
-        assert_eq!(keys.next_forget_ms(), Some(REMEMBERED_MS));
         assert_eq!(keys.find(REMEMBERED_MS, &name("a"), "k"), None);
-        assert_eq!(keys.next_forget_ms(), None);
+        assert!(keys.published.is_empty() && keys.order.is_empty());
         assert_eq!(keys.forgotten_early(), 0);
     }
 

@@ -2,14 +2,32 @@
 
 #![forbid(unsafe_code)]
 
+mod deadlines;
 mod directory;
+mod glob;
+mod history;
+mod idempotency;
+mod members;
 mod name;
+mod namespace;
+mod question;
 mod queue;
 mod refused;
+mod shard_set;
+mod stream;
 
-pub use directory::{ChannelsFull, Directory, ShardSet};
+pub use directory::{
+    ChannelsFull, Directory, DirectoryLimits, Joined, Joining, Published, SubscribersFull,
+};
+pub use glob::{Glob, GlobError, PATTERN_BYTES_MAX};
+pub use history::{History, HistoryBounds};
+pub use idempotency::{Idempotency, KEY_BYTES_MAX, REMEMBERED_MS};
+pub use members::MemberId;
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
+pub use namespace::{Namespace, Namespaces};
+pub use question::{Answer, Question};
 pub use queue::{
     Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,
 };
 pub use refused::Refused;
+pub use shard_set::ShardSet;

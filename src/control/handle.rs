@@ -5,23 +5,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::channel::{ChannelName, Refused};
-use crate::endpoint::{ConnectionName, Order, Payload, OrderedSubscription};
-use crate::publication::Position;
+use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
+use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
+use crate::publication::{Draft, Position};
+use crate::shard::mail::{Survey, Surveyed};
 use crate::ws::close::CloseCode;
 
 /// Letters that wait for the control thread; more make their senders wait.
 const LETTERS_MAX: usize = 1_024;
 
-pub type Answer = Result<Position, Refused>;
+/// The place that a message got.
+pub type Placed = Result<Position, Refused>;
 
 /// What is asked of the shards.
 pub enum Letter {
     /// Publish, and say where in the stream.
     Publish {
         channel: ChannelName,
-        payload: Payload,
-        answer: Option<oneshot::Sender<Answer>>,
+        draft: Draft,
+        answer: Option<oneshot::Sender<Placed>>,
+    },
+    /// Ask the owner of a channel.
+    Ask {
+        channel: ChannelName,
+        question: Question,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Ask all shards.
+    Survey {
+        survey: Survey,
+        answer: oneshot::Sender<Vec<Surveyed>>,
     },
     /// Do something with one connection.
     Connection { name: ConnectionName, order: Order },
@@ -52,6 +65,20 @@ pub struct Handle {
     letters: mpsc::Sender<Letter>,
     draining: Arc<AtomicBool>,
 }
+
+/// How much there is on all shards together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections, those that are not WebSockets yet included.
+    pub connections: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Channels with subscribers.
+    pub channels: usize,
+}
+
+/// Each channel of a shard with its subscriptions there; nothing where there are more than were asked for.
+pub type ChannelCounts = Option<Vec<(ChannelName, usize)>>;
 
 /// Why a publication got no place in its channel's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,17 +122,123 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, message.into());
-        if self.letters.send(letter).await.is_err() {
-            return Err(PublishError::ShuttingDown);
-        }
-        match answered.await {
-            Ok(result) => Ok(result?),
+        self.publish_draft(channel, draft(message.into())).await
+    }
+
+    /// The same with all that a message may have.
+    pub(crate) async fn publish_draft(
+        &self,
+        channel: &ChannelName,
+        draft: Draft,
+    ) -> Result<Position, PublishError> {
+        self.place(channel, draft).await?.wait().await
+    }
+
+    /// Sends a message on its way, and leaves the waiting for its place to who asks.
+    pub(crate) async fn place(
+        &self,
+        channel: &ChannelName,
+        draft: Draft,
+    ) -> Result<Placing, PublishError> {
+        let (letter, answered) = publish(channel, draft);
+        match self.letters.send(letter).await {
+            Ok(()) => Ok(Placing(answered)),
             Err(_) => Err(PublishError::ShuttingDown),
         }
     }
 
-    /// The same for threads without an asynchronous runtime.
+    /// Asks the owner of a channel for what it keeps.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn ask(
+        &self,
+        channel: &ChannelName,
+        question: Question,
+    ) -> Result<Answer, PublishError> {
+        let (answer, answered) = oneshot::channel();
+        let letter = Letter::Ask {
+            channel: channel.clone(),
+            question,
+            answer,
+        };
+        if self.letters.send(letter).await.is_err() {
+            return Err(PublishError::ShuttingDown);
+        }
+        answered.await.map_err(|_| PublishError::ShuttingDown)
+    }
+
+    /// Has the connections of a user do something, on whichever shards they are. Returns when all have been
+    /// told: how many they were.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn order_user(
+        &self,
+        addressee: Addressee,
+        order: Order,
+    ) -> Result<usize, PublishError> {
+        let told = |answer| match answer {
+            Surveyed::Told(connections) => connections,
+            _ => 0,
+        };
+        let answers = self.survey(Survey::User { addressee, order }).await?;
+        Ok(answers.into_iter().map(told).sum())
+    }
+
+    /// How much there is of everything.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn counts(&self) -> Result<Counts, PublishError> {
+        let mut counts = Counts::default();
+        for answer in self.survey(Survey::Counts).await? {
+            if let Surveyed::Counts {
+                connections,
+                subscriptions,
+                channels,
+            } = answer
+            {
+                counts.connections += connections;
+                counts.subscriptions += subscriptions;
+                counts.channels += channels;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The channels with subscribers, at most so many a shard: of each shard by itself.
+    pub(crate) async fn channels(
+        &self,
+        pattern: Option<Glob>,
+        channels_max: usize,
+    ) -> Result<Vec<ChannelCounts>, PublishError> {
+        let survey = Survey::Channels {
+            pattern,
+            channels_max,
+        };
+        let found = |answer| match answer {
+            Surveyed::Channels(channels) => Some(channels),
+            _ => None,
+        };
+        let answers = self.survey(survey).await?;
+        Ok(answers.into_iter().map(found).collect())
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Surveyed>, PublishError> {
+        let (answer, answered) = oneshot::channel();
+        if self
+            .letters
+            .send(Letter::Survey { survey, answer })
+            .await
+            .is_err()
+        {
+            return Err(PublishError::ShuttingDown);
+        }
+        answered.await.map_err(|_| PublishError::ShuttingDown)
+    }
+
+    /// [`Handle::publish`] for threads without an asynchronous runtime.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -117,7 +250,7 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, message.into());
+        let (letter, answered) = publish(channel, draft(message.into()));
         if self.letters.blocking_send(letter).is_err() {
             return Err(PublishError::ShuttingDown);
         }
@@ -138,7 +271,7 @@ impl Handle {
     ) -> Result<(), PostError> {
         self.post(Letter::Publish {
             channel: channel.clone(),
-            payload: message.into(),
+            draft: draft(message.into()),
             answer: None,
         })
     }
@@ -156,7 +289,10 @@ impl Handle {
     /// # Errors
     /// [`PostError`].
     pub fn subscribe(&self, name: ConnectionName, channel: ChannelName) -> Result<(), PostError> {
-        self.order(name, Order::Subscribe(OrderedSubscription::to(channel).into()))
+        self.order(
+            name,
+            Order::Subscribe(OrderedSubscription::to(channel).into()),
+        )
     }
 
     /// Ends the subscription of one connection to a channel, if it is there.
@@ -214,11 +350,29 @@ impl Handle {
     }
 }
 
-fn publish(channel: &ChannelName, payload: Payload) -> (Letter, oneshot::Receiver<Answer>) {
+/// A message on its way to its owner.
+pub(crate) struct Placing(oneshot::Receiver<Placed>);
+
+impl Placing {
+    /// Waits for its place in the stream.
+    pub(crate) async fn wait(self) -> Result<Position, PublishError> {
+        match self.0.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(PublishError::ShuttingDown),
+        }
+    }
+}
+
+fn draft(payload: Payload) -> Draft {
+    let (kind, payload) = payload.into_parts();
+    Draft::new(kind, payload)
+}
+
+fn publish(channel: &ChannelName, draft: Draft) -> (Letter, oneshot::Receiver<Placed>) {
     let (answer, answered) = oneshot::channel();
     let letter = Letter::Publish {
         channel: channel.clone(),
-        payload,
+        draft,
         answer: Some(answer),
     };
     (letter, answered)

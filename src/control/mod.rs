@@ -6,16 +6,15 @@
 mod api;
 mod handle;
 mod http;
-mod key;
 mod metrics;
 mod node;
 mod office;
+mod surveys;
 
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
@@ -26,9 +25,6 @@ pub use office::Office;
 use crate::config::Config;
 use crate::metrics::ShardMetrics;
 use node::Node;
-
-/// How long all shards together may take to answer.
-const SURVEY_MAX: Duration = Duration::from_secs(5);
 
 /// What every request handler reaches.
 pub struct Control {

@@ -4,14 +4,21 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
 use foldhash::quality::FixedState;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::{Answer, Letter};
+use super::handle::{Letter, Placed};
+use super::surveys::Surveys;
+use crate::channel::Answer;
 use crate::reactor::Mailboxes;
 use crate::shard::mail::{Delivery, Request, Ticket};
+
+/// Who waits for an answer.
+enum Call {
+    Publish(oneshot::Sender<Placed>),
+    Ask(oneshot::Sender<Answer>),
+}
 
 /// Works on letters and answers until every shard has drained.
 pub struct Office {
@@ -22,9 +29,11 @@ pub struct Office {
     shards: usize,
     /// What the letter in hand asks of which shards; the next is opened when it is empty.
     outgoing: VecDeque<(usize, Request)>,
-    calls: HashMap<u64, oneshot::Sender<Answer>>,
+    calls: HashMap<u64, Call>,
     next_call: u64,
-    shards_left: usize,
+    surveys: Surveys,
+    /// The shards that have not drained.
+    alive: Vec<usize>,
 }
 
 impl Office {
@@ -48,7 +57,8 @@ impl Office {
             outgoing: VecDeque::new(),
             calls: HashMap::new(),
             next_call: 0,
-            shards_left: shards,
+            surveys: Surveys::default(),
+            alive: (0..shards).collect(),
         })
     }
 
@@ -56,7 +66,7 @@ impl Office {
     pub async fn run(mut self) {
         loop {
             self.take_deliveries();
-            if self.shards_left == 0 {
+            if self.alive.is_empty() {
                 return;
             }
             self.post();
@@ -89,20 +99,39 @@ impl Office {
         match letter {
             Letter::Publish {
                 channel,
-                payload,
+                draft,
                 answer,
             } => {
                 let shard = channel.owner(&self.hasher, self.shards);
-                let ticket = answer.map(|answer| self.note_call(answer));
-                let (kind, payload) = payload.into_parts();
+                let ticket = answer.map(|answer| self.note_call(Call::Publish(answer)));
                 let request = Request::Publish {
                     channel,
-                    kind,
-                    headers: Bytes::new(),
-                    payload,
+                    draft,
                     ticket,
                 };
                 self.outgoing.push_back((shard, request));
+            }
+            Letter::Ask {
+                channel,
+                question,
+                answer,
+            } => {
+                let shard = channel.owner(&self.hasher, self.shards);
+                let request = Request::Ask {
+                    channel,
+                    question,
+                    ticket: self.note_call(Call::Ask(answer)),
+                };
+                self.outgoing.push_back((shard, request));
+            }
+            Letter::Survey { survey, answer } => {
+                let ticket = self.new_ticket();
+                let requests = self.alive.iter().map(|&shard| {
+                    let survey = Box::new(survey.clone());
+                    (shard, Request::Survey { ticket, survey })
+                });
+                self.outgoing.extend(requests);
+                self.surveys.begin(ticket.asker, self.alive.clone(), answer);
             }
             Letter::Connection { name, order } => {
                 let shard = name.shard as usize;
@@ -120,12 +149,17 @@ impl Office {
         }
     }
 
-    fn note_call(&mut self, answer: oneshot::Sender<Answer>) -> Ticket {
+    fn note_call(&mut self, call: Call) -> Ticket {
+        let ticket = self.new_ticket();
+        self.calls.insert(ticket.asker, call);
+        ticket
+    }
+
+    fn new_ticket(&mut self) -> Ticket {
         let ticket = Ticket {
             asker: self.next_call,
             subscription: 0,
         };
-        self.calls.insert(self.next_call, answer);
         self.next_call += 1;
         ticket
     }
@@ -146,14 +180,26 @@ impl Office {
             while let Some(delivery) = self.mail.take_delivery(peer) {
                 match delivery {
                     Delivery::Published { ticket, result } => {
-                        if let Some(answer) = self.calls.remove(&ticket.asker) {
+                        if let Some(Call::Publish(answer)) = self.calls.remove(&ticket.asker) {
                             // Whoever asked may have gone.
                             let _ = answer.send(result);
                         }
                     }
-                    Delivery::Drained => self.shards_left -= 1,
+                    Delivery::Answered { ticket, answer } => {
+                        if let Some(Call::Ask(asker)) = self.calls.remove(&ticket.asker) {
+                            let _ = asker.send(*answer);
+                        }
+                    }
+                    Delivery::Surveyed { ticket, answer } => {
+                        self.surveys.note(ticket.asker, peer, *answer);
+                    }
+                    Delivery::Drained => {
+                        self.alive.retain(|shard| *shard != peer);
+                        self.surveys.forget_shard(peer);
+                    }
                     Delivery::Subscribed { .. }
                     | Delivery::Publication { .. }
+                    | Delivery::Event { .. }
                     | Delivery::Handed(_)
                     | Delivery::Done { .. }
                     | Delivery::DrainBegun => {}

@@ -1,12 +1,13 @@
 //! What a session and the shard say to each other.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::channel::{ChannelName, Verdict};
+use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::Encoding;
-use crate::publication::Kind;
+use crate::publication::{ClientInfo, Draft, Kind, Since};
 use crate::table::Key;
 
 /// Names a connection of the server, on whichever shard it is.
@@ -36,10 +37,8 @@ pub enum Command {
     Subscribe {
         /// The session's number for it, which comes back with everything about it.
         subscription: u32,
-        /// The channel.
-        channel: ChannelName,
-        /// How its publications come.
-        via: Via,
+        /// What to.
+        subscribe: Subscribe,
     },
     /// End a subscription, if it is there.
     Unsubscribe {
@@ -86,14 +85,19 @@ pub enum Command {
     Publish {
         /// The channel.
         channel: ChannelName,
-        /// Text or binary.
-        kind: Kind,
-        /// As in [`Publication::headers`](crate::publication::Publication::headers).
-        headers: Bytes,
         /// The message.
-        payload: Bytes,
+        draft: Draft,
         /// Comes back with the place it got, if that is asked for.
         ticket: Option<u32>,
+    },
+    /// Ask the owner of a channel.
+    Ask {
+        /// The channel.
+        channel: ChannelName,
+        /// What about it.
+        question: Question,
+        /// Comes back with the answer.
+        ticket: u32,
     },
     /// From now on the connection is one of that user's.
     Identify {
@@ -110,6 +114,19 @@ pub enum Command {
     NoteWindowFull,
     /// Nothing more will be said: close as soon as the replies are out.
     Close,
+}
+
+/// A subscription that a session wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// The channel.
+    pub channel: ChannelName,
+    /// How its publications come.
+    pub via: Via,
+    /// What is wanted of those that have been.
+    pub since: Option<Since>,
+    /// Who the others are told that it is, where the channel shows that.
+    pub info: Option<Arc<ClientInfo>>,
 }
 
 /// How publications of a channel come to a subscriber.

@@ -1,11 +1,16 @@
 //! What a callback may do.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
-use super::{Command, ConnectionName, Heartbeat, Message, Order, Payload, Via, Which};
-use crate::channel::{ChannelName, Verdict};
+use super::{
+    Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload, Subscribe,
+    Via, Which,
+};
+use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::{Encoding, Form};
-use crate::publication::Kind;
+use crate::publication::{ClientInfo, Draft, Kind, Since};
 use crate::raw;
 use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
@@ -62,12 +67,8 @@ impl<'a> Context<'a> {
         match order {
             Order::Send(payload) => self.send_payload(&payload),
             Order::Subscribe(subscription) => {
-                self.subscribe_with(Subscribe {
-                    channel: subscription.channel,
-                    form: Form::Raw,
-                    since: subscription.since,
-                    info: None,
-                });
+                let OrderedSubscription { channel, since, .. } = *subscription;
+                self.subscribe_with(channel, Form::Raw, since, None);
             }
             Order::Unsubscribe(Some(channel)) => self.unsubscribe(channel),
             Order::Unsubscribe(None) => self.unsubscribe_all(),
@@ -103,8 +104,32 @@ impl<'a> Context<'a> {
 
     /// Subscribes this connection to publications in a form of a protocol's own.
     pub(crate) fn subscribe_in(&mut self, channel: ChannelName, form: Form) -> u32 {
+        self.subscribe_with(channel, form, None, None)
+    }
+
+    /// The same with what is wanted of the publications that have been, and who the others are told
+    /// that it is.
+    pub(crate) fn subscribe_with(
+        &mut self,
+        channel: ChannelName,
+        form: Form,
+        since: Option<Since>,
+        info: Option<Arc<ClientInfo>>,
+    ) -> u32 {
         let deflate = self.deflate.map(Agreement::server_window);
-        self.subscribe_via(channel, Via::Lane(Encoding { form, deflate }))
+        self.push_subscribe(Subscribe {
+            channel,
+            via: Via::Lane(Encoding { form, deflate }),
+            since,
+            info,
+        })
+    }
+
+    /// Subscribes as [`Context::subscribe`] does, and recovers: what was published since that place comes
+    /// first, if the channel's history has it all. [`Endpoint::subscribed`](super::Endpoint::subscribed) is
+    /// told whether it has.
+    pub fn subscribe_since(&mut self, channel: ChannelName, since: Since) -> u32 {
+        self.subscribe_with(channel, Form::Raw, Some(since), None)
     }
 
     /// Subscribes this connection so that
@@ -114,7 +139,29 @@ impl<'a> Context<'a> {
     ///
     /// Returns a number as [`Context::subscribe`] does.
     pub fn subscribe_handed(&mut self, channel: ChannelName) -> u32 {
-        self.subscribe_via(channel, Via::Session)
+        self.subscribe_handed_since(channel, None)
+    }
+
+    /// The same from a place on, as [`Context::subscribe_since`].
+    pub fn subscribe_handed_since(&mut self, channel: ChannelName, since: Option<Since>) -> u32 {
+        self.push_subscribe(Subscribe {
+            channel,
+            via: Via::Session,
+            since,
+            info: None,
+        })
+    }
+
+    /// Asks the owner of a channel for what it keeps; [`Endpoint::answered`](super::Endpoint::answered) is
+    /// called with the answer and the number that this returns.
+    pub fn ask(&mut self, channel: ChannelName, question: Question) -> u32 {
+        let ticket = self.next_number();
+        self.commands.push(Command::Ask {
+            channel,
+            question,
+            ticket,
+        });
+        ticket
     }
 
     /// Takes messages from a queue, each of which goes to one consumer at a time:
@@ -243,21 +290,12 @@ impl<'a> Context<'a> {
         ticket
     }
 
-    /// [`Context::publish_confirmed`] with header lines, as in
-    /// [`Publication::headers`](crate::publication::Publication::headers).
-    pub(crate) fn publish_with(
-        &mut self,
-        channel: ChannelName,
-        kind: Kind,
-        headers: Bytes,
-        payload: Bytes,
-    ) -> u32 {
+    /// [`Context::publish_confirmed`] with all that a message may have.
+    pub(crate) fn publish_draft(&mut self, channel: ChannelName, draft: Draft) -> u32 {
         let ticket = self.next_number();
         self.commands.push(Command::Publish {
             channel,
-            kind,
-            headers,
-            payload,
+            draft,
             ticket: Some(ticket),
         });
         ticket
@@ -306,12 +344,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn subscribe_via(&mut self, channel: ChannelName, via: Via) -> u32 {
+    fn push_subscribe(&mut self, subscribe: Subscribe) -> u32 {
         let subscription = self.next_number();
         self.commands.push(Command::Subscribe {
             subscription,
-            channel,
-            via,
+            subscribe,
         });
         subscription
     }
@@ -356,9 +393,7 @@ fn publish(channel: &ChannelName, message: Payload, ticket: Option<u32>) -> Comm
     let (kind, payload) = message.into_parts();
     Command::Publish {
         channel: channel.clone(),
-        kind,
-        headers: Bytes::new(),
-        payload,
+        draft: Draft::new(kind, payload),
         ticket,
     }
 }

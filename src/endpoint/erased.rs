@@ -5,8 +5,8 @@ use std::any::Any;
 use super::{
     Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
 };
-use crate::channel::Refused;
-use crate::publication::{Position, Publication};
+use crate::channel::{Answer, Refused};
+use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
@@ -22,7 +22,7 @@ pub trait Erased {
         &mut self,
         state: &mut State,
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     );
     fn published(
@@ -30,6 +30,13 @@ pub trait Erased {
         state: &mut State,
         ticket: u32,
         result: Result<Position, Refused>,
+        context: &mut Context<'_>,
+    );
+    fn answered(
+        &mut self,
+        state: &mut State,
+        ticket: u32,
+        answer: Answer,
         context: &mut Context<'_>,
     );
     fn done(&mut self, state: &mut State, ticket: u32, context: &mut Context<'_>);
@@ -69,7 +76,7 @@ impl<E: Endpoint> Erased for E {
         &mut self,
         state: &mut State,
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         if let Some(state) = state.downcast_mut() {
@@ -86,6 +93,18 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        state: &mut State,
+        ticket: u32,
+        answer: Answer,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::answered(self, state, ticket, answer, context);
         }
     }
 

@@ -24,7 +24,7 @@ mod route;
 pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
-pub use command::{Command, ConnectionName, Heartbeat, Timeout, Via, Which};
+pub use command::{Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
 pub use context::{Context, Publisher};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
@@ -33,9 +33,9 @@ pub use order::{Addressee, Order, OrderedSubscription};
 pub use request::{Attributes, Request};
 pub use route::{Destination, Found, Page, Route, RouteError, Routes};
 
-use crate::channel::Refused;
+use crate::channel::{Answer, Refused};
 use crate::config::Config;
-use crate::publication::{Position, Publication};
+use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
@@ -98,16 +98,17 @@ pub trait Endpoint: 'static {
     fn message(&mut self, state: &mut Self::State, message: Message<'_>, context: &mut Context<'_>);
 
     /// A subscription of the connection has begun: what is published after that place of the
-    /// channel's stream comes to it, behind what is sent from here. Or it has not, because the
-    /// channel's owner keeps as many channels as it may; then the connection is closed unless the
-    /// endpoint does something else.
+    /// channel's stream comes to it, behind what is sent from here; before that what it has missed, if
+    /// it has asked for that. Or it has not, because the channel's owner keeps as many channels as it
+    /// may, or the channel has as many subscribers; then the connection is closed unless the endpoint
+    /// does something else.
     ///
     /// `subscription` is what [`Context::subscribe`] returned.
     fn subscribed(
         &mut self,
         state: &mut Self::State,
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         let _ = (state, subscription);
@@ -126,6 +127,18 @@ pub trait Endpoint: 'static {
         context: &mut Context<'_>,
     ) {
         let _ = (state, ticket, result, context);
+    }
+
+    /// The owner of a channel has answered: called once for each [`Context::ask`], whose return value is
+    /// `ticket`, while the connection lives.
+    fn answered(
+        &mut self,
+        state: &mut Self::State,
+        ticket: u32,
+        answer: Answer,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, ticket, answer, context);
     }
 
     /// What the connection has asked for has been done: called once for each

@@ -172,6 +172,8 @@ impl Reactor {
                 self.acceptor.resume(now_ms);
                 self.shard.handle_timeout(now_ms);
             }
+            // Other shards, and those who wait for an answer, need not wait for this one's sends.
+            self.post_mail();
             let sent = self.flush(now_ms, began);
             self.shard.end_turn();
             self.apply_effects();

@@ -17,14 +17,14 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::channel::Refused;
+use crate::channel::{Answer, Refused};
 use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
     RouteError, Routes, Side, State as EndpointState, Timeout,
 };
-use crate::publication::{Position, Publication};
+use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
@@ -169,7 +169,7 @@ impl Session {
     pub fn handle_subscribed(
         &mut self,
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         around: &mut Surroundings<'_>,
     ) {
         self.call(around, |endpoint, state, context| {
@@ -186,6 +186,13 @@ impl Session {
     ) {
         self.call(around, |endpoint, state, context| {
             endpoint.published(state, ticket, result, context);
+        });
+    }
+
+    /// The owner of a channel has answered a question of the connection's.
+    pub fn handle_answered(&mut self, ticket: u32, answer: Answer, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.answered(state, ticket, answer, context);
         });
     }
 

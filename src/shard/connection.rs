@@ -62,6 +62,8 @@ pub struct Extra {
     pub timers: Timers,
     /// Messages of queues that it is handed when it has caught up.
     pub parked: Vec<HandedMessage>,
+    /// Bytes by which its backlog may be longer until it has caught up.
+    pub granted_bytes: usize,
 }
 
 impl Extra {
@@ -72,6 +74,7 @@ impl Extra {
             && self.timers.deadline.is_none()
             && self.timers.heartbeat == Heartbeat::default()
             && self.parked.is_empty()
+            && self.granted_bytes == 0
     }
 }
 

@@ -10,7 +10,7 @@ use super::local::LocalChannel;
 use super::overlaps::Overlaps;
 use crate::channel::ChannelName;
 use crate::encoding::Encoding;
-use crate::publication::Publication;
+use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
 use crate::ws::deflate::Compressors;
 
@@ -68,6 +68,18 @@ impl Fanout {
         self.channels.len()
     }
 
+    /// Subscribers of a channel here, those who wait for the owner's answer included; nothing where it has none.
+    pub fn subscribers_of(&self, channel: &str) -> Option<(ChannelName, usize)> {
+        let (channel, local) = self.channels.get_key_value(channel)?;
+        Some((channel.clone(), local.subscribers))
+    }
+
+    /// The same of all channels.
+    pub fn subscribers(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        let all = self.channels.iter();
+        all.map(|(channel, local)| (channel, local.subscribers))
+    }
+
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
@@ -109,6 +121,33 @@ impl Fanout {
         }
     }
 
+    /// The same with somebody's coming or leaving, in lanes whose protocol tells of that.
+    pub(super) fn append_event(
+        &mut self,
+        channel: &ChannelName,
+        event: &Event,
+        compressors: &mut Compressors,
+    ) {
+        let Some(local) = self.channels.get(channel) else {
+            return;
+        };
+        for &key in local.lanes.keys() {
+            let Some(lane) = self.lanes.get_mut(key) else {
+                continue;
+            };
+            let before = lane.pending_bytes();
+            let added = lane.append_event(event, compressors);
+            if added == 0 {
+                continue;
+            }
+            self.pending_bytes += added;
+            if before < self.lane_bytes_max && before + added >= self.lane_bytes_max {
+                self.full += 1;
+            }
+            self.dirty.add(key);
+        }
+    }
+
     /// Seals a lane's pending buffer.
     pub(super) fn seal(&mut self, key: Key, joined: &mut Vec<(Joiner, u32)>) {
         if let Some(lane) = self.lanes.get_mut(key) {
@@ -142,6 +181,20 @@ impl Fanout {
     pub(super) fn count_in(&mut self, channel: &ChannelName) {
         let local = self.channels.entry(channel.clone()).or_default();
         local.subscribers += 1;
+    }
+
+    /// The owner wants to hear of each subscriber that leaves.
+    pub(super) fn note_counted(&mut self, channel: &ChannelName) {
+        if let Some(local) = self.channels.get_mut(channel) {
+            local.counted = true;
+        }
+    }
+
+    /// Whether it does.
+    pub(super) fn is_counted(&self, channel: &ChannelName) -> bool {
+        self.channels
+            .get(channel)
+            .is_some_and(|local| local.counted)
     }
 
     /// Counts a subscriber out. Whether it was the channel's last one here.

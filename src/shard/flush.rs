@@ -440,7 +440,7 @@ impl Shard {
         if let Some(connection) = self.connections.table.get(id)
             && connection.phase != Phase::Closing
             && let Some(backlog) = &connection.backlog
-            && backlog.bytes() > bytes_max
+            && backlog.bytes() > bytes_max + granted_bytes(connection)
         {
             self.outbox.too_slow.push(id);
         }
@@ -473,6 +473,10 @@ impl Shard {
             self.outbox.forget(id);
         }
         connection.backlog = None;
+        if let Some(extra) = &mut connection.extra {
+            extra.granted_bytes = 0;
+        }
+        connection.extra.take_if(|extra| extra.is_idle());
         // It takes bytes, so it lives; what it said meanwhile, a pong perhaps, was not read.
         connection.heard = Tick::at(now_ms);
         connection.pinged = false;
@@ -488,6 +492,14 @@ impl Shard {
             self.schedule_no_later(id, due);
         }
     }
+}
+
+/// By how much a connection's backlog may be longer than others'.
+fn granted_bytes(connection: &super::connection::Connection) -> usize {
+    connection
+        .extra
+        .as_ref()
+        .map_or(0, |extra| extra.granted_bytes)
 }
 
 /// How a visit to a lane ended.

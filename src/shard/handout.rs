@@ -231,6 +231,7 @@ mod tests {
             kind: Kind::Text,
             headers: Bytes::new(),
             payload: Bytes::from_static(b"hello"),
+            publisher: None,
         }
     }
 

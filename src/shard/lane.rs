@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::channel::ChannelName;
 use crate::encoding::Encoding;
-use crate::publication::Publication;
+use crate::publication::{Event, Publication};
 use crate::ws::deflate::Compressors;
 
 /// A subscriber: a connection's slot and which of its subscriptions.
@@ -192,6 +192,16 @@ impl Lane {
             .put_publication(&mut self.pending, publication, compressors);
         self.pending_frames += 1;
         self.pending.len() - before
+    }
+
+    /// The same with an event; 0 where the protocol does not tell of it.
+    pub fn append_event(&mut self, event: &Event, compressors: &mut Compressors) -> usize {
+        let before = self.pending.len();
+        self.encoding
+            .put_event(&mut self.pending, self.channel.as_str(), event, compressors);
+        let added = self.pending.len() - before;
+        self.pending_frames += u32::from(added > 0);
+        added
     }
 
     /// Seals the pending buffer for sending. Whoever joined while it filled becomes a member and

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Extra, Phase, Place, Subscriptions};
-use super::mail::{QueueRequest, Ticket};
+use super::mail::{QueueRequest, Request, Ticket};
 use super::rate::Bucket;
 use super::subscribe::ticket_of;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Identity, Shard};
-use crate::channel::{Refused, Verdict};
+use crate::channel::{Answer, Refused, Verdict};
 use crate::endpoint::{ConnectionName, Error, Order};
 use crate::publication::Position;
 use crate::session::{Command, Progress, Session, Surroundings};
@@ -184,6 +184,14 @@ impl Shard {
         let id = ConnectionId::from_bits(ticket.asker);
         self.call_session(now_ms, id, |session, around| {
             session.handle_published(ticket.subscription, result, around);
+        });
+    }
+
+    /// Tells a session what a channel's owner has answered.
+    pub(super) fn handle_answered(&mut self, now_ms: u64, ticket: Ticket, answer: Answer) {
+        let id = ConnectionId::from_bits(ticket.asker);
+        self.call_session(now_ms, id, |session, around| {
+            session.handle_answered(ticket.subscription, answer, around);
         });
     }
 
@@ -363,9 +371,22 @@ impl Shard {
             }
             Command::Subscribe {
                 subscription,
+                subscribe,
+            } => self.subscribe(now_ms, id, subscription, subscribe),
+            Command::Ask {
                 channel,
-                via,
-            } => self.subscribe(now_ms, id, subscription, channel, via),
+                question,
+                ticket,
+            } => {
+                self.note_publishes(id);
+                let owner = self.owner_of(&channel);
+                let request = Request::Ask {
+                    channel,
+                    question,
+                    ticket: ticket_of(id, ticket),
+                };
+                self.ask(now_ms, owner, request);
+            }
             Command::Consume {
                 subscription,
                 queue,
@@ -376,14 +397,12 @@ impl Shard {
             }
             Command::Publish {
                 channel,
-                kind,
-                headers,
-                payload,
+                draft,
                 ticket,
             } => {
                 self.note_publishes(id);
                 let ticket = ticket.map(|number| ticket_of(id, number));
-                self.publish(now_ms, channel, kind, headers, payload, ticket);
+                self.publish(now_ms, channel, draft, ticket);
             }
             Command::Enqueue {
                 queue,
@@ -412,6 +431,7 @@ impl Shard {
                 self.settle(now_ms, id, subscription, offsets, verdict, done);
             }
             Command::NoteWindowFull => self.counters.closed_window += 1,
+            Command::Identify { user, client } => self.identify(id, &user, &client),
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
             Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),
             Command::Close => self.begin_closing(now_ms, id),
@@ -491,7 +511,7 @@ impl Shard {
     }
 }
 
-fn name_of(identity: &Identity, key: ConnectionId) -> ConnectionName {
+pub(super) fn name_of(identity: &Identity, key: ConnectionId) -> ConnectionName {
     ConnectionName {
         shard: identity.shard as u32,
         key,

@@ -21,6 +21,8 @@ pub struct LocalChannel {
     pub handout: Option<Box<Handout>>,
     /// Subscribers of all kinds, those who wait included.
     pub subscribers: usize,
+    /// Whether the owner wants to hear of each that leaves.
+    pub counted: bool,
 }
 
 /// Positions of lanes by their encoding. Boxed where it is used, for nearly no channel has one.

@@ -5,11 +5,13 @@
 //! further mail; so a shard that cannot get rid of its deliveries stops taking requests and goes
 //! on taking deliveries, and two shards that are full towards each other still drain.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::channel::{ChannelName, Refused, Verdict};
-use crate::endpoint::Order;
-use crate::publication::{Kind, Position, Publication};
+use crate::channel::{Answer, ChannelName, Glob, Question, Refused, Verdict};
+use crate::endpoint::{Addressee, Order};
+use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Publication, Since};
 use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
@@ -83,6 +85,56 @@ pub struct HandedMessage {
     pub redelivered: bool,
 }
 
+/// What a subscriber may want besides the publications that are to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// Of those that have been.
+    pub since: Option<Since>,
+    /// To be shown to the others as that.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
+/// What the control thread asks of all shards at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// The channels that have subscribers.
+    Channels {
+        /// Only those.
+        pattern: Option<Glob>,
+        /// So many at the most; of more the answer is that they are too many.
+        channels_max: usize,
+    },
+    /// How much there is of everything.
+    Counts,
+    /// Have the connections of a user do something.
+    User {
+        /// Which of them.
+        addressee: Addressee,
+        /// What.
+        order: Order,
+    },
+}
+
+/// A shard's answer to a [`Survey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Surveyed {
+    /// Each channel with its subscriptions on the shard, in no order.
+    Channels(Vec<(ChannelName, usize)>),
+    /// There are more channels than were asked for, or than one turn looks at.
+    TooManyChannels,
+    /// How much there is.
+    Counts {
+        /// Connections, those that are not WebSockets yet included.
+        connections: usize,
+        /// Subscriptions.
+        subscriptions: usize,
+        /// Channels with subscribers that the shard owns.
+        channels: usize,
+    },
+    /// So many connections have been told.
+    Told(usize),
+}
+
 /// From anyone to the owner of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -92,6 +144,16 @@ pub enum Request {
         /// The channel.
         channel: ChannelName,
         /// Comes back with the answer.
+        ticket: Ticket,
+        /// What most do not want.
+        wishes: Option<Box<Wishes>>,
+    },
+    /// One of the sending shard's subscribers has left; only where the answer to its subscribe asked for
+    /// that, or has not come yet. If it was the last one, [`Request::Leave`] follows.
+    Depart {
+        /// The channel.
+        channel: ChannelName,
+        /// As it came with the subscribe.
         ticket: Ticket,
     },
     /// The sending shard has no subscriber of the channel any more.
@@ -103,14 +165,19 @@ pub enum Request {
     Publish {
         /// The channel.
         channel: ChannelName,
-        /// Text or binary.
-        kind: Kind,
-        /// As in [`Publication::headers`].
-        headers: Bytes,
-        /// The bytes as published.
-        payload: Bytes,
+        /// The message.
+        draft: Draft,
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
+    },
+    /// A question about a channel. Answered by [`Delivery::Answered`].
+    Ask {
+        /// The channel.
+        channel: ChannelName,
+        /// What about it.
+        question: Question,
+        /// Comes back with the answer.
+        ticket: Ticket,
     },
     /// To the owner of a queue.
     Queue {
@@ -126,6 +193,13 @@ pub enum Request {
         /// What to do.
         order: Order,
     },
+    /// From the control thread, to every shard. Answered by [`Delivery::Surveyed`].
+    Survey {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// What it asks.
+        survey: Box<Survey>,
+    },
     /// From the control thread: close all connections within that many ms.
     Drain {
         /// Over how long the closes are spread, in ms.
@@ -140,8 +214,10 @@ pub enum Delivery {
     Subscribed {
         /// As it came with the request.
         ticket: Ticket,
-        /// Where the stream stands, or why there is none.
-        result: Result<Position, Refused>,
+        /// Where it begins, or why it does not.
+        result: Result<Begun, Refused>,
+        /// Whether the owner wants to hear of this subscription's end ([`Request::Depart`]).
+        counted: bool,
     },
     /// A publication for all subscribers on the shard.
     Publication {
@@ -149,6 +225,27 @@ pub enum Delivery {
         channel: ChannelName,
         /// The message and its number.
         publication: Publication,
+    },
+    /// Somebody has come or left, for all subscribers on the shard.
+    Event {
+        /// The channel.
+        channel: ChannelName,
+        /// Who.
+        event: Event,
+    },
+    /// Answers [`Request::Ask`].
+    Answered {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// Answers [`Request::Survey`].
+    Surveyed {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// The answer.
+        answer: Box<Surveyed>,
     },
     /// Answers [`Request::Publish`].
     Published {

@@ -11,7 +11,8 @@
 //! 3. [`Shard::poll_batch`] until there is none, each carried out and its exceptions handed to
 //!    [`Shard::handle_scattered`] before the next is asked for;
 //! 4. [`Shard::end_turn`], then [`Shard::poll_effect`], [`Shard::poll_request`] and
-//!    [`Shard::poll_delivery`] until there is none, or no room for it;
+//!    [`Shard::poll_delivery`] until there is none, or no room for it; mail may be polled in front of the
+//!    batches as well, so that others need not wait for them;
 //! 5. a wait for more, until [`Shard::next_timeout_ms`] at the latest, or none at all while
 //!    [`Shard::has_work`].
 //!
@@ -38,8 +39,11 @@ mod overlaps;
 mod owner;
 mod post;
 mod rate;
+mod recover;
 mod subscribe;
+mod survey;
 mod timers;
+mod users;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -50,11 +54,13 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::{Directory, QueueLimits, Queues, Refused};
+use crate::channel::{
+    Directory, DirectoryLimits, Idempotency, Namespaces, QueueLimits, Queues, Refused,
+};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
-use crate::publication::Position;
+use crate::publication::{Begun, Position};
 use crate::session::{self, Command};
 use crate::table::Key;
 use crate::ws::deflate::Codec;
@@ -65,6 +71,9 @@ use flush::Outbox;
 use mail::{Consumer, Delivery, HandedMessage, Request, Ticket};
 use post::Post;
 use rate::Bucket;
+use recover::Recovered;
+use survey::Errand;
+use users::Users;
 use wheel::Wheel;
 
 /// Names a connection of one shard.
@@ -111,6 +120,14 @@ pub struct Shard {
     fanout: Fanout,
     directory: Directory,
     queues: Queues<Consumer>,
+    /// What was published to channels owned here with keys.
+    idempotency: Idempotency,
+    /// Whose connections there are here.
+    users: Users,
+    /// What users' connections have yet to be told.
+    errands: VecDeque<Errand>,
+    /// Connections that this turn may still tell something.
+    orders_left: usize,
     /// What all its connections and lanes compress and decompress with.
     codec: Codec,
     post: Post,
@@ -129,7 +146,7 @@ pub struct Shard {
     /// Scratch space for one session's commands.
     commands: Vec<Command>,
     /// Subscriptions that have begun and of which their sessions have not been told.
-    begun: VecDeque<Begun>,
+    begun: VecDeque<BegunSubscription>,
     /// Whether somebody is telling them.
     telling: bool,
     /// Own publications of which their sessions are told in the next turn.
@@ -140,23 +157,26 @@ pub struct Shard {
     handed: VecDeque<HandedMessage>,
     /// Sessions that this turn may still hand something to.
     hands_left: usize,
+    /// What those who came back have missed, as lanes send it.
+    recovered: Recovered,
 }
 
 /// A connection, its number for a subscription, and what became of that.
-type Begun = (ConnectionId, u32, Result<Position, Refused>);
+type BegunSubscription = (ConnectionId, u32, Result<Begun, Refused>);
 
 impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
     /// thread where it is made.
     pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
+        let namespaces = Arc::new(Namespaces::default());
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
             connections: Connections::default(),
             fanout: Fanout::new(hasher.clone(), config.fanout.lane_bytes_max),
             directory: Directory::new(
                 hasher.clone(),
-                config.limits.channels_max,
-                config.timeouts.channel_idle_ms,
+                namespaces,
+                directory_limits(&config),
                 identity.first_epoch,
             ),
             queues: Queues::new(
@@ -171,6 +191,10 @@ impl Shard {
                 },
                 identity.first_epoch | QUEUES,
             ),
+            idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
+            users: Users::new(hasher.clone()),
+            errands: VecDeque::new(),
+            orders_left: 0,
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
             outbox: Outbox::default(),
@@ -189,12 +213,19 @@ impl Shard {
             dones: VecDeque::new(),
             handed: VecDeque::new(),
             hands_left: 0,
+            recovered: Recovered::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,
             config,
             sessions,
         }
+    }
+
+    /// From now on other rules hold for channels.
+    pub fn set_namespaces(&mut self, now_ms: u64, namespaces: Arc<Namespaces>) {
+        let limits = directory_limits(&self.config);
+        self.directory.set_rules(now_ms, namespaces, limits);
     }
 
     /// What the driver is to do next.
@@ -266,6 +297,7 @@ impl Shard {
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
             || self.has_handouts()
+            || !self.errands.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -295,6 +327,9 @@ impl Shard {
             connections: self.connections.table.len() as u64,
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
+            history_bytes: self.directory.history_bytes() as u64,
+            users: self.users.len() as u64,
+            idempotency_forgotten: self.idempotency.forgotten_early(),
             queues: queues.queues as u64,
             queue_messages: queues.messages as u64,
             queue_unsettled: queues.unsettled as u64,
@@ -314,6 +349,8 @@ impl Shard {
             }
         }
         self.hands_left = self.config.fanout.sends_per_turn_max;
+        self.orders_left = self.config.fanout.sends_per_turn_max;
+        self.run_errands(now_ms);
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }
@@ -342,6 +379,7 @@ impl Shard {
             backlogged: self.counters.backlogged as usize,
             pending_bytes: self.fanout.pending_bytes(),
             interests: self.directory.interests(),
+            members: self.directory.members(),
             mail: self.post.depth(),
             consumers: self.queues.tally().consumers,
             unsettled: self.queues.tally().unsettled,
@@ -366,6 +404,14 @@ impl Shard {
     }
 }
 
+fn directory_limits(config: &Config) -> DirectoryLimits {
+    DirectoryLimits {
+        channels_max: config.limits.channels_max,
+        history_bytes_max: config.limits.history_bytes_max,
+        idle_ms: config.timeouts.channel_idle_ms,
+    }
+}
+
 /// See [`Shard::residue`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Residue {
@@ -387,6 +433,8 @@ pub struct Residue {
     pub pending_bytes: usize,
     /// Shards noted as interested in channels owned here.
     pub interests: usize,
+    /// Subscriptions that owners count one by one.
+    pub members: usize,
     /// Mail not posted.
     pub mail: usize,
     /// Consumers of queues owned here.

@@ -1,36 +1,47 @@
 //! What a shard does as the owner of channels and queues, and how the others ask it.
 
-use bytes::Bytes;
-
-use super::mail::{Consumer, Delivery, HandedMessage, QueueRequest, Request, Ticket};
+use super::mail::{Consumer, Delivery, HandedMessage, QueueRequest, Request, Ticket, Wishes};
 use super::{ConnectionId, Shard};
-use crate::channel::{ChannelName, Handed, Refused};
-use crate::publication::{Kind, Position, Publication};
+use crate::channel::{ChannelName, Handed, Joining, MemberId, Published, Refused, ShardSet};
+use crate::publication::{Begun, Draft, Event, Position, Publication, Recovery};
 
 impl Shard {
     /// A request from a peer, or from the shard itself; as the owner of the channel.
     pub fn handle_request(&mut self, now_ms: u64, from: usize, request: Request) {
         match request {
-            Request::Subscribe { channel, ticket } => {
-                let result = self.directory.subscribe(now_ms, &channel, from);
-                let result = result.map_err(Refused::from);
-                self.answer(now_ms, from, Delivery::Subscribed { ticket, result });
+            Request::Subscribe {
+                channel,
+                ticket,
+                wishes,
+            } => self.handle_subscribe(now_ms, from, &channel, ticket, wishes),
+            Request::Depart { channel, ticket } => {
+                let member = member_of(from, ticket);
+                if let Some((info, shards)) = self.directory.depart(&channel, &member) {
+                    self.spread(now_ms, &channel, &Event::Leave(info), shards);
+                }
+            }
+            Request::Ask {
+                channel,
+                question,
+                ticket,
+            } => {
+                let answer = Box::new(self.directory.answer(now_ms, &channel, question));
+                self.answer(now_ms, from, Delivery::Answered { ticket, answer });
             }
             Request::Leave { channel } => self.directory.leave(now_ms, &channel, from),
             Request::Publish {
                 channel,
-                kind,
-                headers,
-                payload,
+                draft,
                 ticket,
             } => {
-                let result = self.deliver(now_ms, channel, kind, headers, payload);
+                let result = self.deliver(now_ms, channel, draft);
                 self.confirm(now_ms, from, ticket, result);
             }
             Request::Queue { queue, request } => {
                 self.handle_queue_request(now_ms, from, &queue, *request);
             }
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
+            Request::Survey { ticket, survey } => self.handle_survey(now_ms, from, ticket, *survey),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
         }
     }
@@ -46,10 +57,19 @@ impl Shard {
                 let compressors = &mut self.codec.compressors;
                 self.fanout.append(&channel, &publication, compressors);
             }
-            Delivery::Subscribed { ticket, result } => {
+            Delivery::Subscribed {
+                ticket,
+                result,
+                counted,
+            } => {
                 let id = ConnectionId::from_bits(ticket.asker);
-                self.handle_subscribed(now_ms, id, ticket.subscription, result);
+                self.handle_subscribed(now_ms, id, ticket.subscription, result, counted);
             }
+            Delivery::Event { channel, event } => {
+                let compressors = &mut self.codec.compressors;
+                self.fanout.append_event(&channel, &event, compressors);
+            }
+            Delivery::Answered { ticket, answer } => self.handle_answered(now_ms, ticket, *answer),
             // Its session is told when all that has arrived is taken in: one that settles it at once
             // causes the next.
             Delivery::Handed(message) => self.handed.push_back(*message),
@@ -60,7 +80,7 @@ impl Shard {
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
             // Nobody on a shard asks for this.
-            Delivery::Drained => {}
+            Delivery::Drained | Delivery::Surveyed { .. } => {}
         }
     }
 
@@ -69,17 +89,13 @@ impl Shard {
         &mut self,
         now_ms: u64,
         channel: ChannelName,
-        kind: Kind,
-        headers: Bytes,
-        payload: Bytes,
+        draft: Draft,
         ticket: Option<Ticket>,
     ) {
         let owner = self.owner_of(&channel);
         let request = Request::Publish {
             channel,
-            kind,
-            headers,
-            payload,
+            draft,
             ticket,
         };
         self.ask(now_ms, owner, request);
@@ -104,7 +120,7 @@ impl Shard {
         }
     }
 
-    fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
+    pub(super) fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
         if to == self.identity.shard {
             self.handle_delivery(now_ms, delivery);
         } else {
@@ -135,40 +151,116 @@ impl Shard {
         }
     }
 
-    /// Numbers a message and sends it to every shard with subscribers.
+    /// Counts a subscriber in and tells it where it begins; behind that, who has come.
+    fn handle_subscribe(
+        &mut self,
+        now_ms: u64,
+        from: usize,
+        channel: &ChannelName,
+        ticket: Ticket,
+        wishes: Option<Box<Wishes>>,
+    ) {
+        let (since, info) = wishes.map_or((None, None), |wishes| (wishes.since, wishes.info));
+        let joining = Joining {
+            member: member_of(from, ticket),
+            since,
+            info,
+        };
+        let (result, counted, news) = match self.directory.subscribe(now_ms, channel, joining) {
+            Ok(joined) => (Ok(joined.begun), joined.counted, joined.news),
+            Err(refused) => (Err(refused), false, None),
+        };
+        let answer = Delivery::Subscribed {
+            ticket,
+            result,
+            counted,
+        };
+        self.answer(now_ms, from, answer);
+        if let Some((info, shards)) = news {
+            self.spread(now_ms, channel, &Event::Join(info), shards);
+        }
+    }
+
+    /// Numbers a message and sends it to every shard with subscribers, unless that was done already.
     fn deliver(
         &mut self,
         now_ms: u64,
         channel: ChannelName,
-        kind: Kind,
-        headers: Bytes,
-        payload: Bytes,
+        mut draft: Draft,
     ) -> Result<Position, Refused> {
-        let (position, shards) = match self.directory.publish(now_ms, &channel) {
-            Ok(published) => published,
+        let key = draft
+            .options
+            .as_mut()
+            .and_then(|options| options.idempotency_key.take());
+        let Some(key) = key else {
+            return self.deliver_anew(now_ms, &channel, draft);
+        };
+        if let Some(position) = self.idempotency.find(now_ms, &channel, &key) {
+            self.counters.publications_repeated += 1;
+            return Ok(position);
+        }
+        let position = self.deliver_anew(now_ms, &channel, draft)?;
+        self.idempotency.note(now_ms, channel, key, position);
+        Ok(position)
+    }
+
+    fn deliver_anew(
+        &mut self,
+        now_ms: u64,
+        channel: &ChannelName,
+        draft: Draft,
+    ) -> Result<Position, Refused> {
+        match self.directory.publish(now_ms, channel, draft) {
+            Ok(Published::Now(publication, shards)) => {
+                let position = publication.position;
+                self.send_out(now_ms, channel, &publication, shards);
+                Ok(position)
+            }
+            Ok(Published::Later(position)) => {
+                self.counters.publications_held += 1;
+                Ok(position)
+            }
             Err(full) => {
                 self.counters.publications_refused += 1;
-                return Err(full.into());
+                Err(full.into())
             }
-        };
-        self.counters.publications += 1;
-        let publication = Publication {
-            position,
-            kind,
-            headers,
-            payload,
-        };
-        for shard in shards {
-            self.answer(
-                now_ms,
-                shard,
-                Delivery::Publication {
-                    channel: channel.clone(),
-                    publication: publication.clone(),
-                },
-            );
         }
-        Ok(position)
+    }
+
+    /// Does what channels have to do at their time: messages that were held back leave, what is too old
+    /// is given up.
+    pub(super) fn handle_channels_due(&mut self, now_ms: u64) {
+        while let Some((channel, publication, shards)) = self.directory.handle_due(now_ms) {
+            self.send_out(now_ms, &channel, &publication, shards);
+        }
+    }
+
+    fn send_out(
+        &mut self,
+        now_ms: u64,
+        channel: &ChannelName,
+        publication: &Publication,
+        shards: ShardSet,
+    ) {
+        self.counters.publications += 1;
+        for shard in shards {
+            let delivery = Delivery::Publication {
+                channel: channel.clone(),
+                publication: publication.clone(),
+            };
+            self.answer(now_ms, shard, delivery);
+        }
+    }
+
+    /// Tells every shard with subscribers who has come or left.
+    fn spread(&mut self, now_ms: u64, channel: &ChannelName, event: &Event, shards: ShardSet) {
+        for shard in shards {
+            let delivery = Delivery::Event {
+                channel: channel.clone(),
+                event: event.clone(),
+            };
+            self.answer(now_ms, shard, delivery);
+        }
     }
 
     fn handle_queue_request(
@@ -202,8 +294,16 @@ impl Shard {
                     ticket,
                 };
                 let result = self.queues.subscribe(queue, consumer, window, &mut out);
-                let result = result.map_err(Refused::from);
-                begun = Some(Delivery::Subscribed { ticket, result });
+                let result = result.map(|position| Begun {
+                    position,
+                    recovery: Recovery::Unasked,
+                    recoverable: false,
+                });
+                begun = Some(Delivery::Subscribed {
+                    ticket,
+                    result: result.map_err(Refused::from),
+                    counted: false,
+                });
             }
             QueueRequest::Settle {
                 ticket,
@@ -256,5 +356,14 @@ impl Shard {
         if let Some(begun) = begun {
             self.answer(now_ms, from, begun);
         }
+    }
+}
+
+/// The name by which the owner of a channel knows a subscription.
+fn member_of(shard: usize, ticket: Ticket) -> MemberId {
+    MemberId {
+        shard,
+        asker: ticket.asker,
+        subscription: ticket.subscription,
     }
 }

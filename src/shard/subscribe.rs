@@ -3,12 +3,12 @@
 use super::connection::{Phase, Place, Subscription};
 use super::lane::{Joiner, Member};
 use super::lifecycle::Reason;
-use super::mail::{QueueRequest, Request, Ticket};
-use super::{Begun, ConnectionId, Shard};
+use super::mail::{QueueRequest, Request, Ticket, Wishes};
+use super::{BegunSubscription, ConnectionId, Shard};
 use crate::channel::{ChannelName, Refused};
 use crate::encoding::Encoding;
-use crate::endpoint::{Via, Which};
-use crate::publication::Position;
+use crate::endpoint::{Subscribe, Via, Which};
+use crate::publication::Begun;
 
 impl Shard {
     /// Asks the owner to count the connection in; [`Shard::handle_subscribed`] follows. Nothing
@@ -18,9 +18,14 @@ impl Shard {
         now_ms: u64,
         id: ConnectionId,
         number: u32,
-        channel: ChannelName,
-        via: Via,
+        subscribe: Subscribe,
     ) {
+        let Subscribe {
+            channel,
+            via,
+            since,
+            info,
+        } = subscribe;
         if let Via::Lane(encoding) = &via
             && self.is_in_lane(id, &channel, encoding)
         {
@@ -33,7 +38,13 @@ impl Shard {
         self.fanout.count_in(&channel);
         let ticket = ticket_of(id, number);
         let owner = self.owner_of(&channel);
-        self.ask(now_ms, owner, Request::Subscribe { channel, ticket });
+        let wishes = (since.is_some() || info.is_some()).then(|| Box::new(Wishes { since, info }));
+        let request = Request::Subscribe {
+            channel,
+            ticket,
+            wishes,
+        };
+        self.ask(now_ms, owner, request);
     }
 
     /// Asks the owner of a queue for its messages; [`Shard::handle_subscribed`] follows.
@@ -67,6 +78,13 @@ impl Shard {
         let numbers = match which {
             Which::Number(number) => vec![*number],
             Which::Channel(channel) => self.numbers_of(id, channel),
+            Which::All => {
+                let connection = self.connections.table.get(id);
+                connection.map_or_else(Vec::new, |connection| {
+                    let all = connection.subscriptions.iter();
+                    all.map(|subscription| subscription.number).collect()
+                })
+            }
         };
         for number in numbers {
             if let Some(connection) = self.connections.table.get_mut(id)
@@ -82,8 +100,9 @@ impl Shard {
         }
     }
 
-    /// Takes a connection out of all its lanes, handouts and queues.
+    /// Takes a connection out of all its lanes, handouts and queues, and from its user.
     pub(super) fn leave_all(&mut self, now_ms: u64, id: ConnectionId) {
+        self.users.forget(id);
         while let Some(subscription) = self
             .connections
             .table
@@ -101,7 +120,8 @@ impl Shard {
         now_ms: u64,
         id: ConnectionId,
         number: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
+        counted: bool,
     ) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
@@ -126,6 +146,9 @@ impl Shard {
             }
             (Ok(begun), Place::Pending(pending)) => {
                 let (channel, via) = &**pending;
+                if counted {
+                    self.fanout.note_counted(channel);
+                }
                 subscription.place = match via {
                     Via::Lane(encoding) => {
                         let (lane, position) = self.fanout.join(channel, encoding, member);
@@ -135,7 +158,9 @@ impl Shard {
                         }
                     }
                     Via::Session => {
-                        let position = self.fanout.join_handout(channel, member, begun.offset);
+                        let position =
+                            self.fanout
+                                .join_handout(channel, member, begun.position.offset);
                         Place::Handed(Box::new((channel.clone(), position)))
                     }
                 };
@@ -246,6 +271,8 @@ impl Shard {
         done: &mut Option<Ticket>,
     ) {
         self.counters.subscriptions -= 1;
+        let is_pending = matches!(subscription.place, Place::Pending(_));
+        let ticket = ticket_of(id, subscription.number);
         let channel = match subscription.place {
             Place::Pending(pending) => pending.0,
             Place::Handed(handed) => {
@@ -275,7 +302,6 @@ impl Shard {
                 channel
             }
             Place::Queue(queue) => {
-                let ticket = ticket_of(id, subscription.number);
                 let request = QueueRequest::Leave {
                     ticket,
                     done: done.take(),
@@ -284,24 +310,36 @@ impl Shard {
                 return;
             }
         };
+        let owner = self.owner_of(&channel);
+        if is_pending || self.fanout.is_counted(&channel) {
+            let channel = channel.clone();
+            self.ask(now_ms, owner, Request::Depart { channel, ticket });
+        }
         if self.fanout.count_out(&channel) {
-            let owner = self.owner_of(&channel);
             self.ask(now_ms, owner, Request::Leave { channel });
         }
     }
 
-    /// Tells a session of a subscription. One that subscribes again when it is told is told of that
-    /// when it has returned.
-    fn tell_begun(&mut self, now_ms: u64, begun: Begun) {
+    /// Tells a session of a subscription, and sends what it has missed behind what the session says. One
+    /// that subscribes again when it is told is told of that when it has returned.
+    fn tell_begun(&mut self, now_ms: u64, begun: BegunSubscription) {
         self.begun.push_back(begun);
         if self.telling {
             return;
         }
         self.telling = true;
         while let Some((id, number, result)) = self.begun.pop_front() {
+            let missed = result
+                .as_ref()
+                .ok()
+                .and_then(|begun| begun.recovery.missed());
+            let missed = missed.filter(|missed| !missed.is_empty()).cloned();
             self.call_session(now_ms, id, |session, around| {
                 session.handle_subscribed(number, result, around);
             });
+            if let Some(missed) = missed {
+                self.send_missed(now_ms, id, number, &missed);
+            }
         }
         self.telling = false;
     }

@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::channel::ChannelName;
-use crate::publication::Kind;
+use crate::publication::{Draft, Kind};
 
 mod handouts;
 mod merging;
 mod queues;
+mod recovery;
 mod stomp;
 mod timers;
 
@@ -47,9 +48,7 @@ fn head(path: &str, more: &str) -> Vec<u8> {
 fn publish(shard: &mut Shard, channel: &str) {
     let request = Request::Publish {
         channel: ChannelName::parse(channel).expect("a short name"),
-        kind: Kind::Text,
-        headers: Bytes::new(),
-        payload: Bytes::from_static(b"hello"),
+        draft: Draft::new(Kind::Text, Bytes::from_static(b"hello")),
         ticket: None,
     };
     shard.handle_request(0, 0, request);
@@ -156,9 +155,7 @@ fn what_is_too_long_to_be_merged_leaves_by_itself() {
     for channel in ["a", "b", "c"] {
         let request = Request::Publish {
             channel: ChannelName::parse(channel).expect("a short name"),
-            kind: Kind::Binary,
-            headers: Bytes::new(),
-            payload: Bytes::from(vec![0; 10_000]),
+            draft: Draft::new(Kind::Binary, Bytes::from(vec![0; 10_000])),
             ticket: None,
         };
         shard.handle_request(0, 0, request);
@@ -195,9 +192,7 @@ fn a_publication_is_compressed_once_for_all_that_agreed_to_a_window() {
     for published in 1..=3 {
         let request = Request::Publish {
             channel: ChannelName::parse("news").expect("a short name"),
-            kind: Kind::Text,
-            headers: Bytes::new(),
-            payload: payload.clone(),
+            draft: Draft::new(Kind::Text, payload.clone()),
             ticket: None,
         };
         shard.handle_request(0, 0, request);

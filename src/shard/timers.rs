@@ -18,15 +18,19 @@ impl Shard {
                 self.handle_due(now_ms, id, tick);
             }
         }
-        self.directory.forget_idle(now_ms);
+        self.handle_channels_due(now_ms);
+        self.recovered.handle_timeout(now_ms);
+        // Nobody waits for this: it only gives back what it takes.
+        self.idempotency.forget(now_ms);
         self.go_on_draining(now_ms);
     }
 
     /// When [`Shard::handle_timeout`] has something to do next.
     pub fn next_timeout_ms(&self) -> Option<u64> {
         let wheel = self.wheel.next().map(Tick::start_ms);
-        let forget = self.directory.next_forget_ms();
-        [wheel, forget, self.next_drain_ms()]
+        let channels = self.directory.next_due_ms();
+        let recovered = self.recovered.until_ms();
+        [wheel, channels, recovered, self.next_drain_ms()]
             .into_iter()
             .flatten()
             .min()

@@ -268,9 +268,16 @@ mod tests {
     fn pairs_come_back_from_the_lines_that_they_became() {
         let pairs = [("a", "1"), ("b:c\\", "x: y\r\n"), ("é", ""), ("a", "2")];
         let headers = UserHeaders::from_pairs(pairs);
-        assert_eq!(&**headers.as_bytes(), "a:1\nb\\cc\\\\:x\\c y\\r\\n\né:\na:2\n".as_bytes());
+        assert_eq!(
+            &**headers.as_bytes(),
+            "a:1\nb\\cc\\\\:x\\c y\\r\\n\né:\na:2\n".as_bytes()
+        );
         let back: Vec<_> = headers.pairs().collect();
-        assert!(back.iter().map(|(name, value)| (&**name, &**value)).eq(pairs));
+        assert!(
+            back.iter()
+                .map(|(name, value)| (&**name, &**value))
+                .eq(pairs)
+        );
         assert_eq!(UserHeaders::from_pairs([]).pairs().count(), 0);
     }
 

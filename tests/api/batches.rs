@@ -66,13 +66,25 @@ fn a_command_that_fails_has_its_error_and_the_others_go_on() {
     let server = server();
     let commands = [
         (r#"{"publish":{"channel":"a","data":1}}"#, None),
-        (r#"{"publish":{"channel":"a"}}"#, Some((107, "\"data\" is missing"))),
-        (r#"{"publish":{"channel":"","data":1}}"#, Some((107, "channel name is empty"))),
+        (
+            r#"{"publish":{"channel":"a"}}"#,
+            Some((107, "\"data\" is missing")),
+        ),
+        (
+            r#"{"publish":{"channel":"","data":1}}"#,
+            Some((107, "channel name is empty")),
+        ),
         (r#"{"rpc":{}}"#, Some((104, "method not found"))),
-        (r#"{"batch":{"commands":[]}}"#, Some((104, "method not found"))),
+        (
+            r#"{"batch":{"commands":[]}}"#,
+            Some((104, "method not found")),
+        ),
         ("{}", Some((107, "one of publish"))),
         ("5", Some((107, "one of publish"))),
-        (r#"{"publish":{"channel":"a","data":1},"info":{}}"#, Some((107, "one method"))),
+        (
+            r#"{"publish":{"channel":"a","data":1},"info":{}}"#,
+            Some((107, "one method")),
+        ),
         (r#"{"publish":[]}"#, Some((107, "bad request"))),
         (r#"{"publish":{"channel":"a","data":2}}"#, None),
     ];

@@ -16,7 +16,10 @@ fn a_body_that_is_not_of_the_methods_shape_is_refused_with_400() {
         ("publish", r#"{"channel":"a","data":01}"#),
         ("publish", r#"{"channel":"a","data":1,"data":2}"#),
         ("publish", r#"{"channel":"a","data":1,"tags":{"b":1}}"#),
-        ("publish", r#"{"channel":"a","data":1,"skip_history":"yes"}"#),
+        (
+            "publish",
+            r#"{"channel":"a","data":1,"skip_history":"yes"}"#,
+        ),
         ("broadcast", r#"{"channels":"a","data":1}"#),
         ("broadcast", r#"{"channels":["a"]}"#),
         ("history", ""),
@@ -49,7 +52,12 @@ fn an_unknown_method_is_refused_with_404_and_the_names_of_those_there_are() {
     let mut http = server.http();
     for method in ["rpc", "Publish", "publish2"] {
         let answer = http.post(&format!("/api/{method}"), "{}");
-        assert_refused(&answer, 404, 104, "method not found: there are publish, broadcast");
+        assert_refused(
+            &answer,
+            404,
+            104,
+            "method not found: there are publish, broadcast",
+        );
     }
     assert_eq!(http.get("/api/publish").status, 405);
 }
@@ -65,7 +73,10 @@ fn a_message_over_the_limit_is_refused_with_413() {
         assert_refused(&answer, 413, 106, "limits.message_bytes_max");
     }
     let base64 = "eHh4".repeat(34);
-    let answer = http.post("/api/publish", format!(r#"{{"channel":"a","b64data":"{base64}"}}"#));
+    let answer = http.post(
+        "/api/publish",
+        format!(r#"{{"channel":"a","b64data":"{base64}"}}"#),
+    );
     assert_refused(&answer, 413, 106, "more than 100 bytes");
 }
 

@@ -95,8 +95,14 @@ fn what_is_no_json_is_a_string_in_a_history_and_bytes_are_base64() {
     let answer = http.request("POST", "/api/history", &[], body);
     let publications = &answer.json()["result"]["publications"];
     assert_eq!(publications[0]["data"], "say \"hello\"\n");
-    assert_eq!(publications[2], json!({ "data": null, "b64data": "AP8=", "offset": 3 }));
-    assert!(answer.text().contains("\"data\":{\"a\" : 1.10},"), "{answer:?}");
+    assert_eq!(
+        publications[2],
+        json!({ "data": null, "b64data": "AP8=", "offset": 3 })
+    );
+    assert!(
+        answer.text().contains("\"data\":{\"a\" : 1.10},"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -120,7 +126,10 @@ fn nobody_is_present_where_nobody_has_come() {
     let server = server_with("[[namespace]]\nchannels = \"room:*\"\npresence = true\n");
     let mut http = server.http();
     let body = r#"{"channel":"room:a"}"#;
-    assert_eq!(result(&mut http, "presence", body), json!({ "presence": {} }));
+    assert_eq!(
+        result(&mut http, "presence", body),
+        json!({ "presence": {} })
+    );
     let stats = result(&mut http, "presence_stats", body);
     assert_eq!(stats, json!({ "num_clients": 0, "num_users": 0 }));
 }

@@ -12,7 +12,10 @@ use crate::support::metrics::Metrics;
 fn channels_are_those_with_subscribers_on_whichever_shard() {
     let server = server();
     let mut http = server.http();
-    assert_eq!(result(&mut http, "channels", "{}"), json!({ "channels": {} }));
+    assert_eq!(
+        result(&mut http, "channels", "{}"),
+        json!({ "channels": {} })
+    );
     // Enough that both shards have some of each.
     let mut subscribers: Vec<_> = (0..12).map(|_| subscriber(&server, "room:one")).collect();
     subscribers.push(subscriber(&server, "room:two"));
@@ -26,12 +29,33 @@ fn channels_are_those_with_subscribers_on_whichever_shard() {
     assert_eq!(channels("{}"), all);
     assert_eq!(channels(r#"{"pattern":""}"#), all);
     assert_eq!(channels(r#"{"pattern":"*"}"#), all);
-    assert_eq!(channels(r#"{"pattern":"room:*"}"#), json!({ "room:one": one, "room:two": two }));
-    assert_eq!(channels(r#"{"pattern":"room:t?o"}"#), json!({ "room:two": two }));
-    assert_eq!(channels(r#"{"pattern":"room:one"}"#), json!({ "room:one": one }));
+    assert_eq!(
+        channels(r#"{"pattern":"room:*"}"#),
+        json!({ "room:one": one, "room:two": two })
+    );
+    assert_eq!(
+        channels(r#"{"pattern":"room:t?o"}"#),
+        json!({ "room:two": two })
+    );
+    assert_eq!(
+        channels(r#"{"pattern":"room:one"}"#),
+        json!({ "room:one": one })
+    );
     assert_eq!(channels(r#"{"pattern":"nobody"}"#), json!({}));
-    assert_error(&mut http, "channels", r#"{"pattern":"[a"}"#, 107, "[ without a ]");
-    assert_error(&mut http, "channels", r#"{"pattern":"{a,b}"}"#, 107, "braces");
+    assert_error(
+        &mut http,
+        "channels",
+        r#"{"pattern":"[a"}"#,
+        107,
+        "[ without a ]",
+    );
+    assert_error(
+        &mut http,
+        "channels",
+        r#"{"pattern":"{a,b}"}"#,
+        107,
+        "braces",
+    );
 }
 
 #[test]
@@ -43,11 +67,19 @@ fn a_list_of_more_than_10000_channels_is_refused_and_a_pattern_shortens_it() {
     let mut http = server.http();
     let mut stomp = subscriber(&server, "first");
     for index in 0..10_000 {
-        stomp.send(&format!("SUBSCRIBE\nid:{index}x\ndestination:/topic/c{index}\n\n"));
+        stomp.send(&format!(
+            "SUBSCRIBE\nid:{index}x\ndestination:/topic/c{index}\n\n"
+        ));
     }
     stomp.subscribe("last", "/topic/last", "");
     assert_error(&mut http, "channels", "{}", 106, "more than 10000 channels");
-    assert_error(&mut http, "channels", r#"{"pattern":"*"}"#, 106, "with a pattern");
+    assert_error(
+        &mut http,
+        "channels",
+        r#"{"pattern":"*"}"#,
+        106,
+        "with a pattern",
+    );
     let some = result(&mut http, "channels", r#"{"pattern":"c1*"}"#);
     assert_eq!(some["channels"].as_object().unwrap().len(), 1_111);
 }
@@ -69,7 +101,13 @@ fn info_counts_clients_subscriptions_and_channels() {
     assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(node["uid"].as_str().unwrap().len(), 32, "{node}");
     let port = server.addresses.public.port().to_string();
-    assert!(node["name"].as_str().unwrap().ends_with(&format!("_{port}")), "{node}");
+    assert!(
+        node["name"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("_{port}")),
+        "{node}"
+    );
     let before = node["uptime"].as_u64().unwrap();
     while result(&mut http, "info", "{}")["nodes"][0]["uptime"] == before {
         thread::sleep(Duration::from_millis(50));
@@ -77,8 +115,13 @@ fn info_counts_clients_subscriptions_and_channels() {
     for mut stomp in subscribers {
         stomp.close();
     }
-    Metrics::wait(&mut http, "all have gone", |metrics| metrics.sum("connections") == 0);
+    Metrics::wait(&mut http, "all have gone", |metrics| {
+        metrics.sum("connections") == 0
+    });
     let node = result(&mut http, "info", "{}")["nodes"][0].take();
-    assert_eq!((&node["num_clients"], &node["num_subs"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&node["num_clients"], &node["num_subs"]),
+        (&json!(0), &json!(0))
+    );
     assert_eq!(node["num_channels"], 0, "{node}");
 }

@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 
+use pushring::channel::Refused;
 use pushring::endpoint::{Addressee, Order};
+use pushring::publication::Begun;
 use pushring::server::Server;
 use pushring::ws::close::CloseCode;
 use pushring::{Context, Endpoint, Message as Heard, Refusal, Request, Route};
@@ -26,6 +28,17 @@ impl Endpoint for Member {
         context.identify(request.parameter("user").unwrap_or_default(), client);
         context.send_text("welcome");
         Ok(())
+    }
+
+    fn subscribed(
+        &mut self,
+        (): &mut (),
+        _: u32,
+        result: Result<Begun, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        assert!(result.is_ok(), "{result:?}");
+        context.send_text("subscribed");
     }
 
     fn message(&mut self, (): &mut (), message: Heard<'_>, context: &mut Context<'_>) {
@@ -98,7 +111,11 @@ fn an_endpoint_that_does_nothing_about_orders_obeys_them() {
     }
     let body = r#"{"user":"bob","channel":"end"}"#;
     result(&mut http, "subscribe", body);
-    wait_for(&mut http, json!({ "news": 6, "sport": 6, "end": 1 }));
+    for socket in &mut ann {
+        assert_eq!(socket.message(), Message::text("subscribed"));
+        assert_eq!(socket.message(), Message::text("subscribed"));
+    }
+    assert_eq!(bob.message(), Message::text("subscribed"));
     result(&mut http, "publish", r#"{"channel":"news","data":1}"#);
     result(&mut http, "publish", r#"{"channel":"end","data":2}"#);
     for socket in &mut ann {
@@ -107,22 +124,33 @@ fn an_endpoint_that_does_nothing_about_orders_obeys_them() {
     assert_eq!(bob.message(), Message::text("2"));
 
     // What is published behind the answer reaches nobody who was unsubscribed.
-    result(&mut http, "unsubscribe", r#"{"user":"ann","channel":"news","client":"3"}"#);
+    result(
+        &mut http,
+        "unsubscribe",
+        r#"{"user":"ann","channel":"news","client":"3"}"#,
+    );
     result(&mut http, "publish", r#"{"channel":"news","data":3}"#);
+    for socket in ann.iter_mut().take(3) {
+        assert_eq!(socket.message(), Message::text("3"));
+    }
+    for socket in ann.iter_mut().skip(4) {
+        assert_eq!(socket.message(), Message::text("3"));
+    }
     result(&mut http, "unsubscribe", r#"{"user":"ann"}"#);
     result(&mut http, "publish", r#"{"channel":"sport","data":4}"#);
     result(&mut http, "disconnect", r#"{"user":"ann"}"#);
-    for (index, socket) in ann.iter_mut().enumerate() {
-        if index != 3 {
-            assert_eq!(socket.message(), Message::text("3"));
-        }
+    for socket in &mut ann {
         let close = Said::Close {
             code: Some(3503),
             reason: "force disconnect".to_owned(),
         };
         assert_eq!(socket.next(), close);
     }
-    result(&mut http, "disconnect", r#"{"user":"bob","disconnect":{"code":3001,"reason":"x"}}"#);
+    result(
+        &mut http,
+        "disconnect",
+        r#"{"user":"bob","disconnect":{"code":3001,"reason":"x"}}"#,
+    );
     assert_eq!(bob.close_code(), 3001);
     server.shut_down();
 }
@@ -149,9 +177,17 @@ fn an_endpoint_may_do_something_else_about_orders() {
             r#"{"user":"clerk","channel":"b","info":null,"recover_since":{"offset":3}}"#,
             "subscribe to b since Some(Offset(3)):  ",
         ),
-        ("unsubscribe", r#"{"user":"clerk","channel":"a"}"#, "unsubscribe from a"),
+        (
+            "unsubscribe",
+            r#"{"user":"clerk","channel":"a"}"#,
+            "unsubscribe from a",
+        ),
         ("unsubscribe", r#"{"user":"clerk"}"#, "unsubscribe"),
-        ("disconnect", r#"{"user":"clerk"}"#, "close 3503: force disconnect"),
+        (
+            "disconnect",
+            r#"{"user":"clerk"}"#,
+            "close 3503: force disconnect",
+        ),
     ] {
         result(&mut http, method, body);
         assert_eq!(clerk.message(), Message::text(told));
@@ -166,13 +202,21 @@ fn a_connection_is_the_last_users_it_said_until_it_goes() {
     socket.send_text("eve");
     assert_eq!(socket.message(), Message::text("as you say"));
     result(&mut http, "disconnect", r#"{"user":"ann"}"#);
-    result(&mut http, "disconnect", r#"{"user":"eve","client":"nobody"}"#);
+    result(
+        &mut http,
+        "disconnect",
+        r#"{"user":"eve","client":"nobody"}"#,
+    );
     socket.send_text("");
     assert_eq!(socket.message(), Message::text("as you say"));
     result(&mut http, "disconnect", r#"{"user":"eve"}"#);
     socket.send_text("eve");
     assert_eq!(socket.message(), Message::text("as you say"));
-    result(&mut http, "disconnect", r#"{"user":"eve","client":"renamed"}"#);
+    result(
+        &mut http,
+        "disconnect",
+        r#"{"user":"eve","client":"renamed"}"#,
+    );
     assert_eq!(socket.close_code(), 3503);
     server.shut_down();
 }
@@ -183,7 +227,9 @@ fn the_handle_orders_and_says_how_many_connections_it_was() {
     let mut sockets: Vec<_> = (0..4)
         .map(|_| open(server.public_address(), "/member/ann"))
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let order = |user: &str, order| {
         let handle = server.handle().clone();
         let addressee = Addressee::user(user);
@@ -218,22 +264,4 @@ fn a_server_that_has_ended_answers_no_more_calls() {
         }
     }
     server.wait();
-}
-
-/// Waits until the channels have so many subscribers: the owner may answer a subscribe behind the call's answer.
-fn wait_for(http: &mut Http, wanted: serde_json::Value) {
-    let until = std::time::Instant::now() + crate::support::DEADLINE;
-    loop {
-        let found = result(http, "channels", "{}")["channels"].take();
-        let counts: serde_json::Map<_, _> = found
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(channel, about)| (channel.clone(), about["num_clients"].clone()))
-            .collect();
-        if serde_json::Value::Object(counts) == wanted {
-            return;
-        }
-        assert!(std::time::Instant::now() < until, "{found} is not {wanted}");
-    }
 }

@@ -15,9 +15,16 @@ fn a_publication_is_answered_with_its_place() {
     let server = server();
     let mut http = server.http();
     let mut news = subscriber(&server, "news");
-    let first = result(&mut http, "publish", r#"{"channel":"news","data":{"a": 1.10}}"#);
+    let first = result(
+        &mut http,
+        "publish",
+        r#"{"channel":"news","data":{"a": 1.10}}"#,
+    );
     let second = result(&mut http, "publish", r#"{"channel":"news","data":[]}"#);
-    assert_eq!((&first["offset"], &second["offset"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&first["offset"], &second["offset"]),
+        (&json!(1), &json!(2))
+    );
     let epoch = first["epoch"].as_str().unwrap();
     assert!(u64::from_str_radix(epoch, 16).is_ok(), "{epoch}");
     assert_eq!(first["epoch"], second["epoch"]);
@@ -49,9 +56,21 @@ fn a_broadcast_has_an_answer_for_each_channel_in_their_order() {
 fn a_broadcast_goes_to_one_channel_at_least_and_to_10000_at_the_most() {
     let server = server();
     let mut http = server.http();
-    assert_error(&mut http, "broadcast", r#"{"channels":[],"data":1}"#, 107, "channels is empty");
+    assert_error(
+        &mut http,
+        "broadcast",
+        r#"{"channels":[],"data":1}"#,
+        107,
+        "channels is empty",
+    );
     let body = |count| json!({ "channels": vec!["many"; count], "data": 1 }).to_string();
-    assert_error(&mut http, "broadcast", &body(10_001), 106, "at most 10000 channels");
+    assert_error(
+        &mut http,
+        "broadcast",
+        &body(10_001),
+        106,
+        "at most 10000 channels",
+    );
     let answer = result(&mut http, "broadcast", &body(10_000));
     assert_eq!(answer["responses"][9_999]["result"]["offset"], 10_000);
 }
@@ -60,7 +79,11 @@ fn a_broadcast_goes_to_one_channel_at_least_and_to_10000_at_the_most() {
 fn a_bad_channel_name_is_an_error_that_says_why() {
     let server = server();
     let mut http = server.http();
-    for (channel, says) in [("", "is empty"), ("a\nb", "U+000A"), (&*"x".repeat(256), "256 bytes")] {
+    for (channel, says) in [
+        ("", "is empty"),
+        ("a\nb", "U+000A"),
+        (&*"x".repeat(256), "256 bytes"),
+    ] {
         let body = json!({ "channel": channel, "data": 1 }).to_string();
         assert_error(&mut http, "publish", &body, 107, says);
     }
@@ -73,8 +96,16 @@ fn base64_is_published_as_the_bytes_that_it_stands_for() {
     // A published message shows that the subscription has begun.
     let mut raw = Socket::open(server.addresses.public, "/sub/bytes");
     let mut stomp = subscriber(&server, "bytes");
-    result(&mut http, "publish", r#"{"channel":"bytes","data":null,"b64data":"AP8B"}"#);
-    result(&mut http, "publish", r#"{"channel":"bytes","b64data":"dGV4dA=="}"#);
+    result(
+        &mut http,
+        "publish",
+        r#"{"channel":"bytes","data":null,"b64data":"AP8B"}"#,
+    );
+    result(
+        &mut http,
+        "publish",
+        r#"{"channel":"bytes","b64data":"dGV4dA=="}"#,
+    );
     assert_eq!(stomp.message().body, [0, 255, 1]);
     assert_eq!(stomp.message().text(), "text");
     let mut received = raw.message();
@@ -121,7 +152,10 @@ fn what_is_published_again_with_the_same_key_is_delivered_once() {
     let first = publish("orders", "k1", "first");
     assert_eq!(publish("orders", "k1", "again"), first);
     assert_eq!(publish("orders", "k2", "second")["offset"], 2);
-    assert_eq!(publish("elsewhere", "k1", "of another channel")["offset"], 1);
+    assert_eq!(
+        publish("elsewhere", "k1", "of another channel")["offset"],
+        1
+    );
     assert_eq!(publish("orders", "", "no key")["offset"], 3);
     assert_eq!(publish("orders", "", "no key")["offset"], 4);
     for data in ["first", "second", "no key", "no key"] {
@@ -133,5 +167,11 @@ fn what_is_published_again_with_the_same_key_is_delivered_once() {
     assert_eq!(answer["responses"][1]["result"]["offset"], 1);
     let key = "k".repeat(256);
     let body = json!({ "channel": "orders", "data": 1, "idempotency_key": key }).to_string();
-    assert_error(&mut http, "publish", &body, 107, "idempotency_key has 256 bytes");
+    assert_error(
+        &mut http,
+        "publish",
+        &body,
+        107,
+        "idempotency_key has 256 bytes",
+    );
 }

@@ -84,11 +84,24 @@ fn a_subscription_to_a_topic_that_is_ended_is_told_by_an_error() {
     ann.subscribe("1", "/topic/sport", "");
     let mut bob = client_of(&server, "bob");
     bob.subscribe("0", "/topic/news", "");
-    result(&mut http, "unsubscribe", r#"{"user":"ann","channel":"weather"}"#);
+    result(
+        &mut http,
+        "unsubscribe",
+        r#"{"user":"ann","channel":"weather"}"#,
+    );
     ann.assert_undisturbed();
-    result(&mut http, "unsubscribe", r#"{"user":"ann","channel":"sport"}"#);
+    result(
+        &mut http,
+        "unsubscribe",
+        r#"{"user":"ann","channel":"sport"}"#,
+    );
     let (error, code) = ann.error();
-    assert!(error.unescaped("message").contains("\"1\" was ended by the server"), "{error:?}");
+    assert!(
+        error
+            .unescaped("message")
+            .contains("\"1\" was ended by the server"),
+        "{error:?}"
+    );
     assert_eq!(code, 1008);
     bob.assert_undisturbed();
     result(&mut http, "unsubscribe", r#"{"user":"bob"}"#);
@@ -114,15 +127,31 @@ fn orders_that_make_no_sense_are_errors() {
     for (method, body, says) in [
         ("disconnect", "{}", "user is missing"),
         ("disconnect", r#"{"user":""}"#, "user is missing"),
-        ("disconnect", r#"{"user":"a","disconnect":{"code":1000}}"#, "3000 to 4999"),
-        ("disconnect", r#"{"user":"a","disconnect":{"code":5000}}"#, "3000 to 4999"),
+        (
+            "disconnect",
+            r#"{"user":"a","disconnect":{"code":1000}}"#,
+            "3000 to 4999",
+        ),
+        (
+            "disconnect",
+            r#"{"user":"a","disconnect":{"code":5000}}"#,
+            "3000 to 4999",
+        ),
         ("disconnect", &*reason, "124 bytes"),
         ("unsubscribe", r#"{"channel":"a"}"#, "user is missing"),
         ("unsubscribe", r#"{"user":"a","channel":"\n"}"#, "U+000A"),
         ("subscribe", r#"{"channel":"a"}"#, "user is missing"),
         ("subscribe", r#"{"user":"a","channel":""}"#, "is empty"),
-        ("subscribe", r#"{"user":"a","channel":"b","b64data":"*"}"#, "b64data is no base64"),
-        ("subscribe", r#"{"user":"a","channel":"b","b64info":"eA=="}"#, "b64info is no JSON"),
+        (
+            "subscribe",
+            r#"{"user":"a","channel":"b","b64data":"*"}"#,
+            "b64data is no base64",
+        ),
+        (
+            "subscribe",
+            r#"{"user":"a","channel":"b","b64info":"eA=="}"#,
+            "b64info is no JSON",
+        ),
         (
             "subscribe",
             r#"{"user":"a","channel":"b","recover_since":{"offset":1,"epoch":"zz"}}"#,

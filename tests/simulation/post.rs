@@ -49,10 +49,11 @@ impl Driver {
                 };
                 if let Delivery::Subscribed {
                     ticket,
-                    result: Ok(position),
+                    result: Ok(begun),
+                    ..
                 } = &delivery
                 {
-                    self.note_subscribed(*ticket, position.offset, ctx);
+                    self.note_subscribed(*ticket, begun.position.offset, ctx);
                 }
                 if let Delivery::Handed(message) = &delivery {
                     self.note_handed(message.ticket, ctx);

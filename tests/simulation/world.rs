@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pushring::channel::{ChannelName, Refused};
-use pushring::publication::{Kind, Position};
+use pushring::publication::{Draft, Kind, Position};
 use pushring::session::Settings;
 use pushring::shard::mail::{Delivery, Request, Ticket};
 use pushring::shard::{Identity, Residue, Shard};
@@ -249,9 +249,7 @@ impl World {
         let Ok(name) = name(channel) else { return };
         let request = Request::Publish {
             channel: name,
-            kind,
-            headers: Bytes::new(),
-            payload: Bytes::from(payload.clone()),
+            draft: Draft::new(kind, Bytes::from(payload.clone())),
             ticket: Some(Ticket {
                 asker: self.calls.len() as u64,
                 subscription: 0,

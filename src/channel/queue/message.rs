@@ -43,6 +43,7 @@ impl<C> Message<C> {
             kind: self.kind,
             headers: self.headers.clone(),
             payload: self.payload.clone(),
+            publisher: None,
         }
     }
 }

@@ -214,6 +214,7 @@ fn a_message_reaches_its_consumer_as_it_was_sent() {
             kind: Kind::Text,
             headers,
             payload,
+            publisher: None,
         },
         redelivered: false,
     };

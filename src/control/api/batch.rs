@@ -30,9 +30,9 @@ struct Batch {
 pub async fn batch(control: &Arc<Control>, body: &Bytes) -> Reply {
     let (call, commands): (Batch, _) =
         json::parse_around(body, "commands").map_err(ApiError::malformed)?;
-    let commands = commands.filter(|commands| commands.starts_with(b"[")).ok_or_else(|| {
-        ApiError::malformed("commands is no list: write [{\"publish\":{…}}, …]")
-    })?;
+    let commands = commands
+        .filter(|commands| commands.starts_with(b"["))
+        .ok_or_else(|| ApiError::malformed("commands is no list: write [{\"publish\":{…}}, …]"))?;
     let commands: Vec<Bytes> = json::elements(&commands)
         .map(|command| commands.slice(command))
         .collect();

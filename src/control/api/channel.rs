@@ -60,7 +60,7 @@ pub async fn history(control: &Control, body: &Bytes) -> Reply {
         Answer::History {
             position,
             publications,
-        } => Ok(history_json(position, &publications)),
+        } => history_json(position, &publications),
         other => Err(unexpected(&other)),
     }
 }
@@ -175,7 +175,11 @@ fn history_json(position: Position, publications: &[Publication]) -> Reply {
 fn put_publication(out: &mut Vec<u8>, publication: &Publication) {
     out.put_slice(b"{\"data\":");
     let payload = &publication.payload;
-    match (json::check(payload), publication.kind, str::from_utf8(payload)) {
+    match (
+        json::check(payload),
+        publication.kind,
+        str::from_utf8(payload),
+    ) {
         (Ok(()), _, _) => out.put_slice(payload),
         (Err(_), Kind::Text, Ok(text)) => json::put_string(out, text),
         (Err(_), _, _) => {

@@ -12,7 +12,9 @@ mod publish;
 mod reply;
 mod user;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -23,18 +25,21 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::Control;
+use super::{Control, PublishError};
 use crate::channel::ChannelName;
 use crate::json;
 use reply::{ApiError, Reply};
 
-pub use reply::{position_json, unauthorized};
+pub use reply::{json_response, position_json, unauthorized};
 
 /// What a call's envelope may add to the message.
 const ENVELOPE_BYTES_MAX: usize = 256 * 1_024;
 
 /// The longest batch, where not even a single message may be longer.
 const BATCH_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+
+/// How long all shards together may take to answer.
+const SURVEY_MAX: Duration = Duration::from_secs(5);
 
 /// Every method.
 const METHODS: &str = "publish, broadcast, batch, subscribe, unsubscribe, disconnect, presence, \
@@ -111,6 +116,17 @@ fn parameters<T: DeserializeOwned>(text: &Bytes) -> Result<T, ApiError> {
         return Err(ApiError::malformed("the body is no JSON object: write {…}"));
     }
     json::parse_all(text).map_err(ApiError::malformed)
+}
+
+/// What all shards answer, unless one of them takes too long.
+async fn survey<T>(answers: impl Future<Output = Result<T, PublishError>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(SURVEY_MAX, answers).await {
+        Ok(answers) => answers.map_err(ApiError::not_available),
+        Err(_) => Err(ApiError::internal(format!(
+            "not all shards have answered within {} s",
+            SURVEY_MAX.as_secs()
+        ))),
+    }
 }
 
 fn channel_name(text: &str) -> Result<ChannelName, ApiError> {

@@ -6,7 +6,7 @@ use bytes::{BufMut as _, Bytes};
 use serde::Deserialize;
 
 use super::reply::{ApiError, Reply};
-use super::{Control, parameters};
+use super::{Control, parameters, survey};
 use crate::channel::{ChannelName, Glob};
 use crate::json;
 
@@ -32,7 +32,7 @@ pub async fn channels(control: &Control, body: &Bytes) -> Reply {
         .map(|pattern| Glob::parse(&pattern))
         .transpose()
         .map_err(ApiError::bad_request)?;
-    let answers = control.survey(control.handle.channels(pattern, CHANNELS_MAX));
+    let answers = survey(control.handle.channels(pattern, CHANNELS_MAX));
     let mut channels: BTreeMap<ChannelName, usize> = BTreeMap::new();
     for answer in answers.await? {
         for (channel, clients) in answer.ok_or_else(too_many)? {
@@ -57,7 +57,7 @@ pub async fn channels(control: &Control, body: &Bytes) -> Reply {
 /// `info`: the server as the only node there is.
 pub async fn info(control: &Control, body: &Bytes) -> Reply {
     let Info {} = parameters(body)?;
-    let counts = control.survey(control.handle.counts()).await?;
+    let counts = survey(control.handle.counts()).await?;
     let node = &control.node;
     Ok(format!(
         "{{\"nodes\":[{{\"uid\":{uid},\"name\":{name},\"version\":{version},\

@@ -13,7 +13,7 @@ use crate::channel::KEY_BYTES_MAX;
 use crate::control::PublishError;
 use crate::control::handle::Placing;
 use crate::json;
-use crate::publication::{Draft, Kind};
+use crate::publication::{Draft, Kind, PublishOptions};
 use crate::stomp::UserHeaders;
 
 /// Channels of one broadcast.
@@ -65,7 +65,9 @@ pub async fn broadcast(control: &Control, body: &Bytes) -> Reply {
     let (call, data): (Broadcast, _) =
         json::parse_around(body, "data").map_err(ApiError::malformed)?;
     if call.channels.is_empty() {
-        return Err(ApiError::bad_request("channels is empty: name one at least"));
+        return Err(ApiError::bad_request(
+            "channels is empty: name one at least",
+        ));
     }
     if call.channels.len() > CHANNELS_MAX {
         return Err(ApiError::limit_exceeded(format!(
@@ -96,9 +98,9 @@ pub async fn broadcast(control: &Control, body: &Bytes) -> Reply {
 fn draft(control: &Control, options: Options, data: Option<Bytes>) -> Result<Draft, ApiError> {
     let (kind, payload) = match (options.b64data, data) {
         (Some(text), _) if !text.is_empty() => {
-            let bytes = BASE64_STANDARD.decode(text).map_err(|error| {
-                ApiError::bad_request(format!("b64data is no base64: {error}"))
-            })?;
+            let bytes = BASE64_STANDARD
+                .decode(text)
+                .map_err(|error| ApiError::bad_request(format!("b64data is no base64: {error}")))?;
             (Kind::of(&bytes), Bytes::from(bytes))
         }
         (_, Some(data)) => (Kind::Text, data),
@@ -109,16 +111,21 @@ fn draft(control: &Control, options: Options, data: Option<Bytes>) -> Result<Dra
     }
     let mut draft = Draft::new(kind, payload);
     draft.headers = headers(options.tags.unwrap_or_default())?;
-    draft.skip_history = options.skip_history;
-    if let Some(key) = options.idempotency_key.filter(|key| !key.is_empty()) {
-        if key.len() > KEY_BYTES_MAX {
-            return Err(ApiError::bad_request(format!(
-                "idempotency_key has {} bytes: at most {KEY_BYTES_MAX} are allowed",
-                key.len()
-            )));
-        }
-        draft.idempotency_key = Some(key.into());
+    let key = options.idempotency_key.filter(|key| !key.is_empty());
+    if let Some(key) = &key
+        && key.len() > KEY_BYTES_MAX
+    {
+        return Err(ApiError::bad_request(format!(
+            "idempotency_key has {} bytes: at most {KEY_BYTES_MAX} are allowed",
+            key.len()
+        )));
     }
+    draft.options = (key.is_some() || options.skip_history).then(|| {
+        Box::new(PublishOptions {
+            skip_history: options.skip_history,
+            idempotency_key: key.map(Into::into),
+        })
+    });
     Ok(draft)
 }
 
@@ -127,7 +134,9 @@ fn headers(tags: BTreeMap<String, String>) -> Result<Bytes, ApiError> {
     if tags.keys().any(String::is_empty) {
         return Err(ApiError::bad_request("a tag has no name"));
     }
-    let pairs = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs = tags
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let headers = UserHeaders::from_pairs(pairs);
     match headers.len() <= TAGS_BYTES_MAX {
         true => Ok(headers.as_bytes().clone()),
@@ -146,7 +155,7 @@ async fn place(control: &Control, channel: &str, draft: Draft) -> Result<Placing
 
 /// Waits for the place that it got.
 async fn placed(placing: Placing) -> Reply {
-    match placing.await {
+    match placing.wait().await {
         Ok(position) => Ok(position_json(position)),
         Err(error) => Err(refused(error)),
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::channel::StreamPosition;
 use super::reply::{ApiError, Reply};
-use super::{Control, channel_name, parameters};
+use super::{Control, channel_name, parameters, survey};
 use crate::endpoint::{Addressee, Order, OrderedSubscription};
 use crate::json;
 use crate::publication::{Position, Since};
@@ -126,10 +126,8 @@ pub async fn disconnect(control: &Control, body: &Bytes) -> Reply {
 }
 
 async fn tell(control: &Control, addressee: Addressee, order: Order) -> Reply {
-    match control.survey(control.handle.order_user(addressee, order)).await {
-        Ok(_) => Ok("{}".to_owned()),
-        Err(error) => Err(error.into()),
-    }
+    survey(control.handle.order_user(addressee, order)).await?;
+    Ok("{}".to_owned())
 }
 
 fn whom(body: &Bytes) -> Result<Addressee, ApiError> {

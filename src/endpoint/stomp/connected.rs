@@ -13,7 +13,7 @@ use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
 use crate::channel::{ChannelName, Refused, Verdict};
 use crate::encoding::Form;
-use crate::publication::{ID_BYTES_MAX, Kind, Position, Publication};
+use crate::publication::{Begun, Draft, ID_BYTES_MAX, Kind, Position, Publication};
 use crate::stomp::encode::{self, MessageHead};
 use crate::stomp::{AckMode, Command, Frame, Version};
 use crate::ws::close::CloseCode;
@@ -98,13 +98,13 @@ impl Connected {
     pub fn subscribed(
         &mut self,
         number: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         work: &mut Work<'_, '_>,
     ) -> Result<(), ErrorReply> {
         if result.is_err() {
             self.subscriptions.retain(|one| one.number != number);
         }
-        self.answered(number, result, work)?;
+        self.answered(number, result.map(|begun| begun.position), work)?;
         // Most clients do nothing but subscribe.
         self.busy.take_if(|busy| busy.is_idle());
         Ok(())
@@ -166,9 +166,8 @@ impl Connected {
     pub fn end_topic(&self, channel: Option<&ChannelName>) -> Result<(), ErrorReply> {
         let is_meant = |subscription: &&Subscription| {
             let destination = subscription.form.destination();
-            channel.is_none_or(|channel| {
-                destination.strip_prefix("/topic/") == Some(channel.as_str())
-            })
+            channel
+                .is_none_or(|channel| destination.strip_prefix("/topic/") == Some(channel.as_str()))
         };
         match self.subscriptions.iter().find(is_meant) {
             Some(subscription) => Err(ErrorReply::unsubscribed(subscription.name())),
@@ -248,7 +247,14 @@ impl Connected {
         } = outgoing;
         let number = match destination {
             Destination::Topic(channel) => {
-                work.context.publish_with(channel, kind, headers, payload)
+                let draft = Draft {
+                    kind,
+                    headers,
+                    payload,
+                    publisher: None,
+                    options: None,
+                };
+                work.context.publish_draft(channel, draft)
             }
             Destination::Queue(queue) => work.context.enqueue_with(queue, kind, headers, payload),
         };

@@ -25,7 +25,7 @@ use bytes::BytesMut;
 use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
-use crate::publication::{Position, Publication};
+use crate::publication::{Begun, Position, Publication};
 use crate::stomp::{self, Item, Reader, Version};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{Preference, Refusal};
@@ -190,7 +190,7 @@ impl Endpoint for Stomp {
         &mut self,
         client: &mut Client,
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         self.with_connected(client, context, |connected, work| {

@@ -72,6 +72,7 @@ impl Flush {
             kind: Kind::Binary,
             headers: Bytes::new(),
             payload: Bytes::copy_from_slice(&self.published.to_be_bytes()),
+            publisher: None,
         };
         self.lane.append(&publication, &mut self.compressors);
         self.published += 1;

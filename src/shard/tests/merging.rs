@@ -41,9 +41,7 @@ impl World {
     fn publish(&mut self, channel: &str, payload: &[u8]) {
         let request = Request::Publish {
             channel: ChannelName::parse(channel).expect("a short name"),
-            kind: Kind::Text,
-            headers: Bytes::new(),
-            payload: Bytes::copy_from_slice(payload),
+            draft: Draft::new(Kind::Text, Bytes::copy_from_slice(payload)),
             ticket: None,
         };
         self.shard.handle_request(0, 0, request);

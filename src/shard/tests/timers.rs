@@ -49,7 +49,7 @@ impl Endpoint for Watcher {
         &mut self,
         (): &mut (),
         subscription: u32,
-        result: Result<Position, Refused>,
+        result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         if result.is_ok() {

@@ -84,6 +84,7 @@ impl Model {
                 kind,
                 headers,
                 payload,
+                publisher: None,
             },
             state: State::Ready,
             deliveries: 0,

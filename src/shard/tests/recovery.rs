@@ -1,0 +1,248 @@
+//! What subscribers that come back are sent.
+
+use super::*;
+use crate::channel::Namespace;
+use crate::endpoint::{Context, Endpoint, Message, Request as OpeningRequest, Route, Routes};
+use crate::publication::{Position, Publication, Recovery, Since};
+use crate::ws::handshake::Refusal;
+
+/// Subscribes since the offset that the path names, and says how that began.
+#[derive(Clone, Copy)]
+struct Returning {
+    /// Whether the publications are handed to it, of which it says the offsets.
+    handed: bool,
+}
+
+impl Endpoint for Returning {
+    type State = ();
+
+    fn open(
+        &mut self,
+        request: &OpeningRequest<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        let channel = ChannelName::parse("news")?;
+        let offset = request
+            .parameter("offset")
+            .and_then(|text| text.parse().ok());
+        let since = offset.map(Since::Offset);
+        match (self.handed, since) {
+            (true, since) => context.subscribe_handed_since(channel, since),
+            (false, Some(since)) => context.subscribe_since(channel, since),
+            (false, None) => context.subscribe(channel),
+        };
+        Ok(())
+    }
+
+    fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn subscribed(
+        &mut self,
+        (): &mut (),
+        _: u32,
+        result: Result<Begun, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        let text = match result {
+            Ok(begun) => match begun.recovery {
+                Recovery::Unasked => "unasked".to_owned(),
+                Recovery::Whole(missed) => format!("whole {}", missed.len()),
+                Recovery::Newest(missed) => format!("newest {}", missed.len()),
+                Recovery::Gap => "gap".to_owned(),
+            },
+            Err(refused) => refused.to_string(),
+        };
+        context.send_text(&text);
+    }
+
+    fn publication(
+        &mut self,
+        (): &mut (),
+        _: u32,
+        publication: &Publication,
+        _: bool,
+        context: &mut Context<'_>,
+    ) {
+        let Position { offset, .. } = publication.position;
+        context.send_text(&format!("handed {offset}"));
+    }
+}
+
+fn shard_that_keeps(namespace: Namespace, config: Config) -> Shard {
+    let routes = [("/lane/{offset}", false), ("/handed/{offset}", true)]
+        .map(|(path, handed)| Route::new(path, move || Returning { handed }));
+    let routes = Routes::new(
+        routes.into(),
+        Vec::new(),
+        (&["*".to_owned()], true),
+        "nothing",
+    );
+    let routes = routes.expect("good routes");
+    let sessions = session::Settings::with_routes(&config, routes);
+    let mut shard = shard_with(config, sessions);
+    shard.set_namespaces(0, Arc::new(Namespaces::uniform(namespace)));
+    shard
+}
+
+fn keeping(history_size: usize) -> Namespace {
+    Namespace {
+        history_size,
+        history_ttl_ms: 60_000,
+        history_bytes_max: 100_000_000,
+        ..Namespace::default()
+    }
+}
+
+fn come(shard: &mut Shard, path: &str) -> ConnectionId {
+    let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    shard.handle_input(0, id, &mut head(path, ""));
+    id
+}
+
+fn publish_numbered(shard: &mut Shard, number: u64) {
+    let payload = format!("publication {number}").into();
+    let request = Request::Publish {
+        channel: ChannelName::parse("news").expect("a short name"),
+        draft: Draft::new(Kind::Text, payload),
+        ticket: None,
+    };
+    shard.handle_request(0, 0, request);
+}
+
+/// What each connection is sent in one turn, as texts.
+fn texts(shard: &mut Shard, id: ConnectionId) -> Vec<String> {
+    let mut bytes = Vec::new();
+    let mut batch = Batch::default();
+    shard.begin_turn(0);
+    while shard.poll_batch(0, &mut batch) {
+        for (slot, part) in batch.iter() {
+            if slot == id.slot {
+                bytes.extend_from_slice(part);
+            }
+        }
+        shard.handle_scattered(0, &batch, &[]);
+    }
+    shard.end_turn();
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let mut frames = &bytes[head.map_or(0, |at| at + 4)..];
+    let mut texts = Vec::new();
+    while let [0x81, len, rest @ ..] = frames {
+        let (payload, behind) = rest.split_at(usize::from(*len));
+        texts.push(String::from_utf8_lossy(payload).into_owned());
+        frames = behind;
+    }
+    assert!(frames.is_empty(), "{frames:?}");
+    texts
+}
+
+#[test]
+fn what_was_missed_comes_behind_what_the_session_says_and_in_front_of_what_is_published_then() {
+    let mut shard = shard_that_keeps(keeping(10), Config::default());
+    for number in 1..=3 {
+        publish_numbered(&mut shard, number);
+    }
+    let id = come(&mut shard, "/lane/1");
+    publish_numbered(&mut shard, 4);
+    let expected = ["whole 2", "publication 2", "publication 3", "publication 4"];
+    assert_eq!(texts(&mut shard, id), expected);
+    publish_numbered(&mut shard, 5);
+    assert_eq!(texts(&mut shard, id), ["publication 5"]);
+    assert_eq!(shard.counters().recovered, 2);
+}
+
+#[test]
+fn a_session_that_is_handed_publications_is_handed_what_it_missed_first() {
+    let mut shard = shard_that_keeps(keeping(10), Config::default());
+    for number in 1..=3 {
+        publish_numbered(&mut shard, number);
+    }
+    let id = come(&mut shard, "/handed/1");
+    publish_numbered(&mut shard, 4);
+    let expected = ["whole 2", "handed 2", "handed 3", "handed 4"];
+    assert_eq!(texts(&mut shard, id), expected);
+}
+
+#[test]
+fn a_gap_is_told_and_nothing_of_the_past_is_sent() {
+    let mut shard = shard_that_keeps(keeping(2), Config::default());
+    for number in 1..=5 {
+        publish_numbered(&mut shard, number);
+    }
+    for path in ["/lane/2", "/handed/2", "/lane/6"] {
+        let id = come(&mut shard, path);
+        assert_eq!(texts(&mut shard, id), ["gap"], "{path}");
+    }
+    let id = come(&mut shard, "/lane/3");
+    let expected = ["whole 2", "publication 4", "publication 5"];
+    assert_eq!(texts(&mut shard, id), expected);
+}
+
+#[test]
+fn all_who_come_back_are_sent_parts_of_one_buffer() {
+    let mut shard = shard_that_keeps(keeping(100), Config::default());
+    for number in 1..=100 {
+        publish_numbered(&mut shard, number);
+    }
+    for missed in [100, 50, 99, 1] {
+        come(&mut shard, &format!("/lane/{}", 100 - missed));
+    }
+    let mut batch = Batch::default();
+    shard.begin_turn(0);
+    let mut ends = Vec::new();
+    while shard.poll_batch(0, &mut batch) {
+        ends.extend(
+            batch
+                .iter()
+                .filter(|(_, part)| part.starts_with(b"\x81") && part.ends_with(b"publication 100"))
+                .map(|(_, part)| part.as_ptr_range().end),
+        );
+        shard.handle_scattered(0, &batch, &[]);
+    }
+    shard.end_turn();
+    assert_eq!(ends.len(), 4);
+    assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+    assert_eq!(shard.counters().recovered, 250);
+    // It is not kept for long.
+    assert!(shard.next_timeout_ms().is_some_and(|at| at <= 1_000));
+    shard.handle_timeout(1_000);
+    assert_eq!(shard.recovered.until_ms(), None);
+}
+
+#[test]
+fn more_than_a_backlog_may_hold_can_be_recovered_by_one_that_takes_it_slowly() {
+    let mut config = Config::default();
+    config.slow_consumer.backlog_bytes_max = 4_096;
+    let mut shard = shard_that_keeps(keeping(2_000), config);
+    for number in 1..=2_000 {
+        publish_numbered(&mut shard, number);
+    }
+    let id = come(&mut shard, "/lane/0");
+    let mut batch = Batch::default();
+    let mut taken = 0;
+    for _ in 0..10_000 {
+        shard.begin_turn(0);
+        while shard.poll_batch(0, &mut batch) {
+            let exceptions: Vec<Exception> = batch
+                .iter()
+                .zip(0..)
+                .filter(|((_, part), _)| part.len() > 100)
+                .map(|(_, send)| Exception { send, result: 100 })
+                .collect();
+            for ((_, part), send) in batch.iter().zip(0..) {
+                let short = exceptions.iter().any(|one| one.send == send);
+                taken += if short { 100 } else { part.len() };
+            }
+            shard.handle_scattered(0, &batch, &exceptions);
+        }
+        shard.end_turn();
+        while shard.poll_effect().is_some() {}
+        shard.handle_writable(id);
+        if !shard.connections.is_stalled(id.slot) {
+            break;
+        }
+    }
+    assert!(taken > 30_000, "{taken}");
+    assert_eq!(shard.counters().closed_slow, 0);
+    let connection = shard.connections.table.get(id).expect("it lives");
+    assert!(connection.extra.is_none(), "what was granted is over");
+}
