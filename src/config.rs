@@ -13,36 +13,55 @@
 mod table;
 
 mod check;
+mod duration;
 mod error;
 mod file;
 mod layers;
 mod nearest;
+mod pattern;
 mod reference;
+mod reload;
+mod secret;
 mod value;
 mod variables;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
 
 pub use check::Warning;
+#[cfg(test)]
+pub(crate) use check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
+pub(crate) use duration::parse_ms as duration_ms;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
 pub use layers::{Difference, Overrides, Resolved, load, resolve};
+pub use pattern::{ChannelPattern, PatternError};
 pub use reference::reference;
-pub use table::{Bounds, Section, Setting, sections, settings};
+pub use reload::Change;
+pub use secret::Secret;
+pub use table::{
+    Bounds, Section, Setting, namespace_section, namespace_settings, sections, settings,
+};
 pub use variables::{CONFIG_VARIABLE, environment};
 
+use table::Field;
 use value::{Value, Words};
 
 settings_table! {
     /// All settings of one server.
-    Config {
+    Config [
+        /// Settings by channel: every `[[namespace]]`.
+        namespaces: Vec<NamespaceConfig>;
+    ] {
         /// The public listener, where clients connect: IP address and port, IPv6 in brackets (`[::1]:8000`).
-        /// An address that other machines can reach is refused as long as `insecure` is false, for there is no
-        /// authentication yet.
+        /// An address that other machines can reach is refused as long as nothing checks who connects (`auth.hmac_secret` or
+        /// `auth.jwks_file`) and `insecure` is false.
         listen: SocketAddr = loopback(8000);
 
-        /// The internal listener: publishing over HTTP, metrics, health. Whoever reaches it may publish to every channel.
-        /// The same rule as for `listen` applies.
+        /// The internal listener: publishing over HTTP, metrics, health. Whoever reaches it may publish to every channel,
+        /// unless there are `auth.api_keys`. An address that other machines can reach is refused without them, as long as
+        /// `insecure` is false.
         internal: SocketAddr = loopback(8001);
 
         /// How many shards to run. Each is one thread, pinned to a core of its own while there are enough of them.
@@ -65,6 +84,28 @@ settings_table! {
         /// Whether a handshake without an `Origin` header is let in. Browsers always send one, other programs seldom do;
         /// false makes the server one for browsers only.
         missing_allowed: bool = true;
+    }
+
+    /// Who may connect, subscribe and publish. Tokens are JSON Web Tokens; which channels need one is said by each
+    /// `[[namespace]]`. With `hmac_secret` or `jwks_file` all channels of which none speaks need one.
+    auth: AuthConfig {
+        /// The key of tokens that are signed with HS256, HS384 or HS512: 32 random bytes at least.
+        hmac_secret: Option<Secret> = None;
+
+        /// A file with the public keys of tokens that are signed with RS256, ES256 or EdDSA: a JSON Web Key Set (RFC 7517).
+        /// It is read again with the configuration.
+        jwks_file: Option<PathBuf> = None;
+
+        /// The keys of which callers of the internal listener have to show one, in `X-API-Key` or as
+        /// `Authorization: apikey ...`: 16 random characters each at least. Several hold at the same time, so that one can be
+        /// exchanged for another.
+        api_keys: Vec<Secret> = Vec::new();
+
+        /// What tokens must have in `aud`.
+        audience: Option<String> = None;
+
+        /// What tokens must have in `iss`.
+        issuer: Option<String> = None;
     }
 
     /// What one connection, one peer or one shard may use. Each refusal is counted.
@@ -263,6 +304,78 @@ settings_table! {
 
         /// Lines for people (text) or for programs (json, one object a line).
         format: LogFormat = LogFormat::Text;
+    }
+}
+
+repeated_section! {
+    /// Settings by channel. There can be many of these tables: for one channel the one with its very name holds, else the one
+    /// with the longest beginning of it, else the defaults.
+    namespace: NamespaceConfig {
+        /// For which channels: the one of this name (`news`), or all whose names begin alike (`news:*`; `*` for all there are).
+        channels: ChannelPattern = ChannelPattern::all();
+
+        /// How many of a channel's last publications are kept, for those who come back.
+        history_size: usize = 0, 0..=1_000_000 "publications a channel", 0 = "none are kept";
+
+        /// How long they are kept.
+        history_ttl: Duration = Duration::from_secs(600), 10..=2_592_000_000 "milliseconds";
+
+        /// Bytes that the history of one channel may have; the oldest publications go first.
+        history_bytes_max: usize = 1_048_576, 1_024..=17_179_869_184 "bytes a channel";
+
+        /// Whether it is known who is subscribed.
+        presence: bool = false;
+
+        /// Whether subscribers are told who comes and who goes.
+        join_leave: bool = false;
+
+        /// Whether a new subscriber is sent the last publication at once. It is kept for that also where no history is.
+        cache: bool = false;
+
+        /// The shortest time between two publications to a subscriber: of those that come faster it gets the newest.
+        latest_every_ms: u64 = 0, 0..=3_600_000 "milliseconds", 0 = "it gets all";
+
+        /// What happens to a subscriber that takes publications too slowly (`slow_consumer.backlog_bytes_max`): its connection
+        /// is closed, the oldest are dropped and it is told so, or of those that wait only the newest is kept.
+        slow_consumer: SlowPolicy = SlowPolicy::Disconnect;
+
+        /// Who may subscribe: anyone, those whose token says so, or nobody. Without it those with a token where
+        /// `auth.hmac_secret` or `auth.jwks_file` is set, else anyone.
+        subscribe: Option<Who> = None;
+
+        /// Who may publish from a connection, likewise. Calls of the internal listener always may.
+        publish: Option<Who> = None;
+
+        /// Whether a subscription can be to many channels: in names that are parted by `.`, `*` stands for one part and `>`
+        /// for all that follow.
+        wildcards: bool = false;
+
+        /// Subscribers that one channel may have; one more is refused.
+        subscribers_max: usize = 0, 0..=100_000_000 "subscribers a channel", 0 = "no limit";
+    }
+}
+
+setting_words! {
+    /// What happens to a subscriber that takes publications too slowly.
+    SlowPolicy {
+        /// Its connection is closed (code 1013).
+        Disconnect = "disconnect",
+        /// The oldest publications that wait for it are dropped, and it is told that there is a gap.
+        DropOldest = "drop_oldest",
+        /// Of the publications that wait for it only the newest is kept.
+        Conflate = "conflate",
+    }
+}
+
+setting_words! {
+    /// Who may do something with a channel from a connection.
+    Who {
+        /// Every connection.
+        Anyone = "anyone",
+        /// Connections with a token that says so.
+        Token = "token",
+        /// None.
+        Nobody = "nobody",
     }
 }
 

@@ -57,6 +57,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod channel;
@@ -70,6 +71,7 @@ pub mod metrics;
 pub mod publication;
 pub mod raw;
 pub mod reactor;
+pub mod rules;
 pub mod server;
 pub mod session;
 pub mod shard;

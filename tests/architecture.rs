@@ -15,8 +15,10 @@ const LEAVES: [&str; 5] = ["config", "json", "metrics", "publication", "table"];
 /// Floors, the lowest first: what stands on one may use what stands below it and itself, but none
 /// of its neighbours unless [`MAY_USE`] says so.
 const FLOORS: [&[&str]; 6] = [
-    &["ws", "stomp", "centrifuge", "raw", "sse"],
-    &["session", "endpoint", "channel", "encoding", "bench"],
+    &["ws", "stomp", "centrifuge", "raw", "sse", "access"],
+    &[
+        "session", "endpoint", "rules", "channel", "encoding", "bench",
+    ],
     &["shard"],
     &["reactor"],
     &["server", "control", "cluster"],
@@ -27,13 +29,16 @@ const FLOORS: [&[&str]; 6] = [
 const BENCH: &str = "bench";
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 10] = [
+const MAY_USE: [(&str, &str); 13] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
     ("centrifuge", "ws"),
     ("session", "endpoint"),
     ("session", "channel"),
+    ("session", "rules"),
+    ("endpoint", "rules"),
+    ("rules", "channel"),
     ("endpoint", "channel"),
     ("endpoint", "encoding"),
     ("server", "control"),
@@ -90,7 +95,12 @@ fn a_floor_that_looks_up_is_found() {
         ("shard/lane.rs", "use super::super::reactor::run;\n"),
         ("stomp/mod.rs", "use crate::raw;\n"),
         ("channel/name.rs", "use crate::session;\n"),
+        ("channel/directory.rs", "use crate::rules::Rules;\n"),
+        ("rules/identity.rs", "use crate::endpoint::Context;\n"),
+        ("access/mod.rs", "use crate::channel::ChannelName;\n"),
         ("table.rs", "use crate::ws::frame;\n"),
+        ("access/claims.rs", "use crate::channel::ChannelName;\n"),
+        ("ws/frame.rs", "use crate::access::Access;\n"),
         ("config/file.rs", "use crate::metrics;\n"),
         ("reactor.rs", "use crate::server;\n"),
         ("tower/mod.rs", "use crate::ws;\n"),
@@ -123,6 +133,9 @@ fn a_floor_that_looks_up_is_found() {
             "use super::Settings;\nuse crate::endpoint::Routes;\n",
         ),
         ("bench/frames.rs", "use crate::ws::mask::unmask;\n"),
+        ("endpoint/context.rs", "use crate::access::Access;\n"),
+        ("control/api.rs", "use crate::access::Access;\n"),
+        ("server/mod.rs", "use crate::access::AuthSettings;\n"),
         ("cli/bench/mod.rs", "use crate::bench::table;\n"),
         ("lib.rs", "pub use crate::reactor::run;\n"),
     ] {

@@ -296,6 +296,50 @@ fn check_config_says_that_a_file_is_fine_and_what_it_changes() {
 }
 
 #[test]
+fn check_config_tells_of_namespaces_and_keys_and_shows_no_secret() {
+    let path = file(
+        "namespaces",
+        "[auth]\nhmac_secret = '0123456789abcdef0123456789abcdef'\n\
+         [[namespace]]\nchannels = 'news:*'\nhistory_size = 100\nhistory_ttl = '5m'\nsubscribe = 'anyone'\n",
+    );
+    let name = path.to_str().unwrap();
+    let ran = run(
+        &["check-config", name],
+        &[(
+            "PUSHRING_AUTH_API_KEYS",
+            "0123456789abcdef,fedcba9876543210",
+        )],
+    );
+    assert_eq!(ran.exit, ExitCode::SUCCESS, "{}", ran.err);
+    assert_eq!(
+        ran.out,
+        format!(
+            "{name} is fine\n\
+             auth.hmac_secret = \"(hidden)\" (not set by default; {name}:2)\n\
+             auth.api_keys = [\"(hidden)\", \"(hidden)\"] (default []; PUSHRING_AUTH_API_KEYS)\n\
+             [[namespace]] for the channels \"news:*\" ({name}:4)\n\
+             \"news:*\": history_size = 100 publications a channel (default 0; {name}:5)\n\
+             \"news:*\": history_ttl = \"5m\" (default \"10m\"; {name}:6)\n\
+             \"news:*\": subscribe = \"anyone\" (not set by default; {name}:7)\n"
+        )
+    );
+}
+
+#[test]
+fn check_config_looks_into_the_file_of_keys_too() {
+    let path = file("jwks", "[auth]\njwks_file = '/nonexistent/keys.json'\n");
+    let ran = run(&["check-config", path.to_str().unwrap()], &[]);
+    assert_eq!(ran.exit, ExitCode::from(2));
+    assert!(
+        ran.err
+            .starts_with("auth.jwks_file \"/nonexistent/keys.json\" cannot be read: "),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.err.lines().count(), 1);
+}
+
+#[test]
 fn check_config_lists_a_line_for_each_mistake() {
     let path = file(
         "mistakes",

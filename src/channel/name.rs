@@ -69,6 +69,12 @@ impl ChannelName {
         &self.0
     }
 
+    /// Whose channel it is, if it is one of [`ChannelName::of_user`].
+    pub fn user(&self) -> Option<&str> {
+        let (user, _) = self.0.strip_prefix('\0')?.split_once('\0')?;
+        Some(user)
+    }
+
     /// The index of the shard that owns the channel, below `shards`.
     ///
     /// All shards of a process must ask with the same hasher.
@@ -131,6 +137,8 @@ mod tests {
         let of = |user, rest| ChannelName::of_user(user, rest);
         assert_ne!(of("a", "bc"), of("ab", "c"));
         assert!(ChannelName::parse(of("a", "b").unwrap().as_str()).is_err());
+        assert_eq!(of("ann", "b").unwrap().user(), Some("ann"));
+        assert_eq!(ChannelName::parse("ann").unwrap().user(), None);
         assert_eq!(of("a\0b", "c"), Err(NameError::Control(0)));
         assert_eq!(of("", "c"), Err(NameError::Empty));
         assert_eq!(

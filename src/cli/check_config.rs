@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{EXIT_USAGE, SettingFlags};
-use crate::config::{Difference, Resolved, one_line, resolve};
+use crate::config::{Difference, Expected, Resolved, one_line, resolve};
+use crate::rules::Rules;
 
 /// The arguments of `pushring check-config`.
 #[derive(Debug, Args)]
@@ -36,47 +37,61 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    match resolve(Some(&args.file), env, args.flags.into()) {
-        Ok(resolved) => {
-            let _ = writeln!(
-                out,
-                "{} is fine",
-                one_line(&args.file.display().to_string())
-            );
-            tell(&resolved, out);
-            ExitCode::SUCCESS
-        }
+    let resolved = match resolve(Some(&args.file), env, args.flags.into()) {
+        Ok(resolved) => resolved,
         Err(error) => {
             for problem in error.problems() {
                 let _ = writeln!(err, "{problem}");
             }
-            ExitCode::from(EXIT_USAGE)
+            return ExitCode::from(EXIT_USAGE);
         }
+    };
+    // The files that it names can be wrong as well.
+    if let Err(error) = Rules::new(&resolved.config) {
+        let _ = writeln!(err, "{}", one_line(&error.to_string()));
+        return ExitCode::from(EXIT_USAGE);
     }
+    let name = one_line(&args.file.display().to_string());
+    let _ = writeln!(out, "{name} is fine");
+    tell(&resolved, out);
+    ExitCode::SUCCESS
 }
 
 fn tell(resolved: &Resolved, out: &mut dyn Write) {
     if resolved.differences.is_empty() {
         let _ = writeln!(out, "every setting has its default");
     }
-    for Difference {
-        setting,
-        value,
-        place,
-    } in &resolved.differences
-    {
-        let unit = setting
-            .bounds
-            .map(|bounds| format!(" {}", bounds.unit))
-            .unwrap_or_default();
-        let line = format!(
-            "{} = {value}{unit} (default {}; {place})",
-            setting.key(),
-            setting.default_toml()
-        );
-        let _ = writeln!(out, "{}", one_line(&line));
+    for difference in &resolved.differences {
+        let _ = writeln!(out, "{}", one_line(&line_about(difference)));
     }
     for warning in resolved.config.validate().into_iter().flatten() {
         let _ = writeln!(out, "warning: {warning}");
     }
+}
+
+fn line_about(difference: &Difference) -> String {
+    let Difference {
+        setting,
+        channels,
+        value,
+        place,
+    } = difference;
+    let name = match channels {
+        Some(channels) if setting.name == "channels" => {
+            return format!("[[namespace]] for the channels {channels:?} ({place})");
+        }
+        Some(channels) => format!("{channels:?}: {}", setting.name),
+        None => setting.key(),
+    };
+    let unit = match &setting.bounds {
+        Some(bounds) if setting.expected() == Expected::Number => format!(" {}", bounds.unit),
+        _ => String::new(),
+    };
+    let default = setting.default_toml();
+    let default = if default.is_empty() {
+        "not set by default".to_owned()
+    } else {
+        format!("default {default}")
+    };
+    format!("{name} = {value}{unit} ({default}; {place})")
 }

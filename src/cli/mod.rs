@@ -1,4 +1,4 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config` and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -9,9 +9,11 @@ mod bench;
 mod check_config;
 mod logging;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -19,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use logging::start_logging;
 
-use crate::config::{Config, Overrides, environment, one_line};
+use crate::config::{CONFIG_VARIABLE, Config, Overrides, environment, one_line};
 
 /// The exit code for arguments or a configuration that cannot be used.
 pub const EXIT_USAGE: u8 = 2;
@@ -52,6 +54,7 @@ pub fn run(
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
+        Command::Token(args) => token::run(args, env, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
     }
@@ -77,6 +80,7 @@ Examples:
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring.toml
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
+  pushring token --user ann --config /etc/pushring.toml
   pushring bench --help                      how fast it is, and others beside it";
 
 #[derive(Debug, Subcommand)]
@@ -85,6 +89,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say what is wrong in a configuration file, or what it changes.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Make a token for a user, signed with the configuration's secret.
+    Token(token::TokenArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
     Bench(Box<bench::BenchArgs>),
@@ -130,6 +136,24 @@ impl From<SettingFlags> for Overrides {
             echo,
             insecure,
         }
+    }
+}
+
+/// The file with settings: that of the flag, or that of the variable.
+fn config_file(
+    flag: Option<PathBuf>,
+    env: &[(String, String)],
+) -> Result<Option<PathBuf>, &'static str> {
+    let from_variable = || {
+        env.iter()
+            .find(|(name, _)| name == CONFIG_VARIABLE)
+            .map(|(_, file)| PathBuf::from(file))
+    };
+    match flag.or_else(from_variable) {
+        Some(file) if file.as_os_str().is_empty() => {
+            Err("PUSHRING_CONFIG is empty; write the name of a TOML file, or unset it")
+        }
+        file => Ok(file),
     }
 }
 

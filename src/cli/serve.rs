@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{SettingFlags, complain};
-use crate::config::{CONFIG_VARIABLE, Config, load};
+use super::{SettingFlags, complain, config_file};
+use crate::config::{Config, load};
 
 /// The arguments of `pushring serve`.
 #[derive(Debug, Args)]
@@ -39,21 +39,10 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> ExitCode {
     let env: Vec<(String, String)> = env.collect();
-    let from_variable = || {
-        env.iter()
-            .find(|(name, _)| name == CONFIG_VARIABLE)
-            .map(|(_, file)| PathBuf::from(file))
+    let file = match config_file(args.config, &env) {
+        Ok(file) => file,
+        Err(what) => return complain(what, err),
     };
-    let file = args.config.or_else(from_variable);
-    if file
-        .as_ref()
-        .is_some_and(|file| file.as_os_str().is_empty())
-    {
-        return complain(
-            "PUSHRING_CONFIG is empty; write the name of a TOML file, or unset it",
-            err,
-        );
-    }
     let loaded = load(file.as_deref(), env.iter().cloned(), args.flags.into());
     match loaded.and_then(|config| config.validate().map(|warnings| (config, warnings))) {
         Ok((config, warnings)) => {

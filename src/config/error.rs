@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::table::Setting;
-use super::value::grouped;
+use super::check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
+use super::pattern::{ChannelPattern, PatternError};
+use super::table::{Setting, namespace_section};
 
 /// A configuration that cannot be used, and everything that is wrong with it. It is the fault of who wrote it.
 ///
@@ -159,7 +160,10 @@ pub enum Fault {
     },
 
     /// There is no such section in the file.
-    #[error("there is no section [{section}]; the nearest is [{nearest}], write that")]
+    #[error(
+        "there is no section [{section}]; the nearest is {}, write that",
+        header(nearest)
+    )]
     UnknownSection {
         /// As it was written.
         section: String,
@@ -174,6 +178,80 @@ pub enum Fault {
     SectionAsSetting {
         /// Its name.
         section: &'static str,
+    },
+
+    /// `[namespace]` with one bracket on each side, or `namespace = ...`.
+    #[error(
+        "there can be many of namespace; write [[namespace]] with two brackets on each side and its settings below"
+    )]
+    NamespaceAlone,
+
+    /// A `[[namespace]]` that does not say which channels it is for.
+    #[error(
+        "this [[namespace]] does not say which channels it is for; write for example channels = \"news:*\" below it"
+    )]
+    NamespaceWithoutChannels,
+
+    /// Two namespaces for the same channels.
+    #[error(
+        "channels = \"{channels}\" stands in a [[namespace]] before this one; keep one of the two"
+    )]
+    NamespaceTwice {
+        /// The pattern of both.
+        channels: ChannelPattern,
+    },
+
+    /// Tokens are asked for and nothing can check one.
+    #[error(
+        "{name} = \"token\" for the channels \"{channels}\", but no key is configured to check tokens with; write hmac_secret \
+         or jwks_file below [auth], or \"anyone\" or \"nobody\" here"
+    )]
+    TokenWithoutKey {
+        /// Of the namespace.
+        channels: ChannelPattern,
+        /// `subscribe` or `publish`.
+        name: &'static str,
+    },
+
+    /// What tokens must say is configured, and nothing checks tokens.
+    #[error(
+        "auth.{name} is about tokens, and no key is configured to check them with; write hmac_secret or jwks_file below [auth] \
+         as well, or leave it out"
+    )]
+    ClaimWithoutKey {
+        /// `audience` or `issuer`.
+        name: &'static str,
+    },
+
+    /// A secret that can be guessed.
+    #[error(
+        "auth.hmac_secret has {bytes} bytes; write at least {SECRET_BYTES_MIN} random ones, such as openssl rand -hex 32 prints"
+    )]
+    ShortSecret {
+        /// Its length.
+        bytes: usize,
+    },
+
+    /// A key that no header can carry. It is not shown.
+    #[error(
+        "entry {number} of auth.api_keys has a character that a header cannot carry; write letters, digits and signs without \
+         spaces"
+    )]
+    ApiKey {
+        /// Counted from one.
+        number: usize,
+    },
+
+    /// A key that can be guessed.
+    #[error(
+        "entry {number} of auth.api_keys has {bytes} bytes; write at least {API_KEY_BYTES_MIN} random ones, such as \
+         openssl rand -hex 32 prints"
+    )]
+    ShortApiKey {
+        /// Counted from one.
+        number: usize,
+        /// Its length.
+        bytes: usize,
     },
 
     /// There is no such variable.
@@ -196,8 +274,9 @@ pub enum Fault {
 
     /// A listener that other machines reach, without authentication.
     #[error(
-        "{key} = \"{address}\" can be reached from other machines and no authentication is configured; write a loopback \
-         address such as \"{}\", or allow it with --insecure (insecure = true in the file)",
+        "{key} = \"{address}\" can be reached from other machines and no authentication is configured; write {} below [auth], a \
+         loopback address such as \"{}\", or allow it with --insecure (insecure = true in the file)",
+        if *key == "listen" { "hmac_secret or jwks_file" } else { "api_keys" },
         SocketAddr::new([127, 0, 0, 1].into(), address.port())
     )]
     Reachable {
@@ -246,8 +325,16 @@ impl Fault {
             | Self::NotUtf8
             | Self::NotToml { .. }
             | Self::Twice => true,
+            Self::NamespaceAlone => key.starts_with("namespace."),
+            Self::NamespaceWithoutChannels => key == "namespace.channels",
             Self::TooMany { .. }
             | Self::SectionAsSetting { .. }
+            | Self::NamespaceTwice { .. }
+            | Self::TokenWithoutKey { .. }
+            | Self::ClaimWithoutKey { .. }
+            | Self::ShortSecret { .. }
+            | Self::ApiKey { .. }
+            | Self::ShortApiKey { .. }
             | Self::Reachable { .. }
             | Self::SamePort { .. }
             | Self::Origin { .. } => false,
@@ -270,8 +357,12 @@ pub enum Refusal {
     },
     /// It cannot be read as what the setting is.
     Unreadable,
+    /// It is empty.
+    Empty,
     /// It is not UTF-8.
     NotUtf8,
+    /// It is no pattern of channels.
+    NotAPattern(PatternError),
     /// The number is below the setting's minimum.
     BelowMinimum,
     /// The number is above the setting's maximum.
@@ -297,16 +388,14 @@ impl Refusal {
         match (self, &setting.bounds) {
             (Self::BelowMinimum, Some(bounds)) => {
                 format!(
-                    "is below the minimum, {} {}; {instead}",
-                    grouped(bounds.min),
-                    bounds.unit
+                    "is below the minimum, {}; {instead}",
+                    setting.amount(bounds.min)
                 )
             }
             (Self::AboveMaximum, Some(bounds)) => {
                 format!(
-                    "is above the maximum, {} {}; {instead}",
-                    grouped(bounds.max),
-                    bounds.unit
+                    "is above the maximum, {}; {instead}",
+                    setting.amount(bounds.max)
                 )
             }
             (Self::OtherKind { found }, _) => {
@@ -316,6 +405,10 @@ impl Refusal {
                 format!("has an entry that is {found}, not text; {instead}")
             }
             (Self::NotUtf8, _) => format!("is not UTF-8 text; {instead}"),
+            (Self::Empty, _) => format!("is empty; {instead}, or leave it out"),
+            (Self::NotAPattern(error), _) => {
+                format!("is no pattern of channels: {error}; {instead}")
+            }
             (Self::NotAnAddress { perhaps }, _) => {
                 format!(
                     "is not an IP address and port; write for example {}",
@@ -340,6 +433,18 @@ pub enum Expected {
     Address,
     /// A list of texts.
     List,
+    /// A text that is not empty.
+    Text,
+    /// The name of a file.
+    File,
+    /// A text that nobody is shown.
+    Secret,
+    /// A list of them.
+    Secrets,
+    /// A duration: a whole number and a unit, as in `10m`.
+    Duration,
+    /// Which channels: `news`, or `news:*`.
+    Pattern,
     /// One of these words.
     Word(&'static [&'static str]),
 }
@@ -351,9 +456,22 @@ impl Expected {
             Self::Number => "a whole number",
             Self::YesOrNo => "a truth value",
             Self::Address => "an IP address and port",
-            Self::List => "a list of texts",
+            Self::List | Self::Secrets => "a list of texts",
+            Self::Text | Self::Secret => "a text",
+            Self::File => "the name of a file",
+            Self::Duration => "a duration",
+            Self::Pattern => "a pattern of channels",
             Self::Word(_) => "one of its words",
         }
+    }
+}
+
+/// The line that begins a section in the file.
+pub(super) fn header(section: &str) -> String {
+    if section == namespace_section().name {
+        format!("[[{section}]]")
+    } else {
+        format!("[{section}]")
     }
 }
 

@@ -8,10 +8,14 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::error::{Fault, Place, Problem, excerpt};
-use super::layers::Layers;
+use super::NamespaceConfig;
+use super::error::{Fault, Place, Problem, Refusal, excerpt};
+use super::layers::{Layers, NamespaceLayer, shown};
 use super::nearest;
-use super::table::{find, sections, settings};
+use super::table::{
+    Setting, fields, find, namespace_fields, namespace_section, namespace_settings, sections,
+    settings,
+};
 
 /// The longest file that is read, in bytes; a configuration has some kilobytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -93,11 +97,29 @@ struct FileLayer<'a> {
     line_starts: Vec<usize>,
 }
 
+/// Something that stands in the file.
+enum Item<'t, 'i> {
+    /// A setting, or what may be meant for one.
+    Entry(Entry<'t, 'i>),
+    /// The beginning of a `[[namespace]]`, at this byte, and its settings.
+    Namespace(usize, Vec<Entry<'t, 'i>>),
+}
+
 /// A key that stands in the file, with the name of its section before it, and its value.
-struct Item<'t, 'i> {
+struct Entry<'t, 'i> {
     full_key: String,
     key: &'t Spanned<DeString<'i>>,
     value: &'t Spanned<DeValue<'i>>,
+}
+
+impl Item<'_, '_> {
+    /// Where it begins in the file.
+    fn start(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.key.span().start,
+            Self::Namespace(start, _) => *start,
+        }
+    }
 }
 
 impl FileLayer<'_> {
@@ -123,63 +145,96 @@ impl FileLayer<'_> {
     }
 
     fn lay_items(&self, items: &[Item<'_, '_>], layers: &mut Layers) -> Vec<Problem> {
-        let faulty = items
-            .iter()
-            .filter_map(|item| self.lay_item(item, layers).err().map(|fault| (item, fault)));
-        let problems = faulty.map(|(item, fault)| Problem {
-            place: self.place(item.key.span()),
-            fault,
+        let problems = items.iter().flat_map(|item| match item {
+            Item::Entry(entry) => Vec::from_iter(self.lay_entry(entry, layers)),
+            Item::Namespace(start, entries) => self.lay_namespace(*start, entries, layers),
         });
         // One more than is listed tells that there are more.
         problems.take(PROBLEMS_MAX + 1).collect()
     }
 
-    fn lay_item(&self, item: &Item<'_, '_>, layers: &mut Layers) -> Result<(), Fault> {
-        let Item {
-            full_key,
-            key,
-            value,
-        } = item;
-        if let Some(index) = settings()
+    /// What is wrong with a setting of the whole configuration, if anything is.
+    fn lay_entry(&self, entry: &Entry<'_, '_>, layers: &mut Layers) -> Option<Problem> {
+        let place = self.place(entry.key.span());
+        let known = settings()
             .iter()
-            .position(|setting| setting.key() == *full_key)
-        {
-            let setting = &settings()[index];
-            return match (setting.from_toml)(
-                &mut layers.config,
-                value.get_ref(),
-                setting.bounds.as_ref(),
-            ) {
-                Ok(()) => {
-                    layers.places[index] = Some(self.place(key.span()));
-                    Ok(())
+            .position(|setting| setting.key() == entry.full_key);
+        let fault = match known {
+            Some(index) => {
+                let setting = &settings()[index];
+                let (value, bounds) = (entry.value.get_ref(), setting.bounds.as_ref());
+                match (fields()[index].from_toml)(&mut layers.config, value, bounds) {
+                    Ok(()) => {
+                        layers.places[index] = Some(place);
+                        return None;
+                    }
+                    Err(refusal) => self.value_fault(setting, entry, refusal),
                 }
-                Err(refusal) => {
-                    let written = self.text.get(value.span()).map(excerpt).unwrap_or_default();
-                    Err(Fault::Value {
-                        setting,
-                        written,
-                        refusal,
-                    })
+            }
+            None => unknown(entry),
+        };
+        Some(Problem { place, fault })
+    }
+
+    /// Everything that is wrong with a namespace.
+    fn lay_namespace(
+        &self,
+        start: usize,
+        entries: &[Entry<'_, '_>],
+        layers: &mut Layers,
+    ) -> Vec<Problem> {
+        let mut namespace = NamespaceConfig::default();
+        let mut places = vec![None; namespace_settings().len()];
+        let mut problems = Vec::new();
+        for entry in entries {
+            let place = self.place(entry.key.span());
+            let known = namespace_settings()
+                .iter()
+                .position(|setting| setting.key() == entry.full_key);
+            let fault = match known {
+                Some(index) => {
+                    let setting = &namespace_settings()[index];
+                    let (value, bounds) = (entry.value.get_ref(), setting.bounds.as_ref());
+                    match (namespace_fields()[index].from_toml)(&mut namespace, value, bounds) {
+                        Ok(()) => {
+                            places[index] = Some(place);
+                            continue;
+                        }
+                        Err(refusal) => self.value_fault(setting, entry, refusal),
+                    }
                 }
+                None => unknown(entry),
             };
+            problems.push(Problem { place, fault });
         }
-        if let Some(section) = sections().iter().find(|section| section.name == full_key) {
-            return Err(Fault::SectionAsSetting {
-                section: section.name,
-            });
+        let place = self.place(start..start);
+        let channels = namespace_settings()
+            .iter()
+            .zip(&places)
+            .find(|(setting, _)| setting.name == "channels");
+        let doubtful = |problem: &Problem| problem.fault.concerns("namespace.channels");
+        if channels.is_some_and(|(_, place)| place.is_none()) && !problems.iter().any(doubtful) {
+            let fault = Fault::NamespaceWithoutChannels;
+            let place = place.clone();
+            problems.push(Problem { place, fault });
         }
-        // What stands in a known section is a mistyped setting, whatever its value; at the top a table is a mistyped section.
-        if value.get_ref().is_table() && full_key.len() == key.get_ref().len() {
-            return Err(Fault::UnknownSection {
-                section: excerpt(full_key),
-                nearest: nearest::section(full_key),
-            });
+        layers.config.namespaces.push(namespace);
+        layers.namespaces.push(NamespaceLayer { place, places });
+        problems
+    }
+
+    fn value_fault(
+        &self,
+        setting: &'static Setting,
+        entry: &Entry<'_, '_>,
+        refusal: Refusal,
+    ) -> Fault {
+        let written = self.text.get(entry.value.span()).unwrap_or_default();
+        Fault::Value {
+            setting,
+            written: shown(setting, written),
+            refusal,
         }
-        Err(Fault::UnknownKey {
-            key: excerpt(full_key),
-            nearest: nearest::setting(full_key),
-        })
     }
 
     fn grammar(&self, errors: &[toml::de::Error]) -> Vec<Problem> {
@@ -217,6 +272,35 @@ impl FileLayer<'_> {
     }
 }
 
+/// What somebody may have meant who wrote something that is no setting.
+fn unknown(entry: &Entry<'_, '_>) -> Fault {
+    let Entry {
+        full_key,
+        key,
+        value,
+    } = entry;
+    if full_key == namespace_section().name {
+        return Fault::NamespaceAlone;
+    }
+    if let Some(section) = sections().iter().find(|section| section.name == full_key) {
+        return Fault::SectionAsSetting {
+            section: section.name,
+        };
+    }
+    // What stands in a known section is a mistyped setting, whatever its value; at the top a table is a mistyped section.
+    let is_section = value.get_ref().is_table() || tables_of(value.get_ref()).is_some();
+    if is_section && full_key.len() == key.get_ref().len() {
+        return Fault::UnknownSection {
+            section: excerpt(full_key),
+            nearest: nearest::section(full_key),
+        };
+    }
+    Fault::UnknownKey {
+        key: excerpt(full_key),
+        nearest: nearest::setting(full_key),
+    }
+}
+
 /// The settings of all known sections, and everything else that stands at the top, in the order of the file.
 fn in_order<'t, 'i>(root: &'t DeTable<'i>) -> Vec<Item<'t, 'i>> {
     let mut items = Vec::new();
@@ -227,22 +311,45 @@ fn in_order<'t, 'i>(root: &'t DeTable<'i>) -> Vec<Item<'t, 'i>> {
                 if find(name).is_none()
                     && sections().iter().any(|section| section.name == name) =>
             {
-                items.extend(table.iter().map(|(key, value)| {
-                    let full_key = format!("{name}.{}", key.get_ref());
-                    Item {
-                        full_key,
-                        key,
-                        value,
-                    }
-                }));
+                items.extend(entries(name, table).map(Item::Entry));
             }
-            _ => items.push(Item {
+            list if name == namespace_section().name && tables_of(list).is_some() => {
+                for (start, table) in tables_of(list).into_iter().flatten() {
+                    let mut entries: Vec<_> = entries(name, table).collect();
+                    entries.sort_by_key(|entry| entry.key.span().start);
+                    items.push(Item::Namespace(start, entries));
+                }
+            }
+            _ => items.push(Item::Entry(Entry {
                 full_key: name.to_string(),
                 key,
                 value,
-            }),
+            })),
         }
     }
-    items.sort_by_key(|item| item.key.span().start);
+    items.sort_by_key(Item::start);
     items
+}
+
+/// The keys of a section.
+fn entries<'t, 'i>(section: &str, table: &'t DeTable<'i>) -> impl Iterator<Item = Entry<'t, 'i>> {
+    table.iter().map(move |(key, value)| Entry {
+        full_key: format!("{section}.{}", key.get_ref()),
+        key,
+        value,
+    })
+}
+
+/// The tables of a list of tables, each with where it begins; `None` for everything else.
+fn tables_of<'t, 'i>(value: &'t DeValue<'i>) -> Option<Vec<(usize, &'t DeTable<'i>)>> {
+    let DeValue::Array(list) = value else {
+        return None;
+    };
+    let tables = list.iter().map(|entry| match entry.get_ref() {
+        DeValue::Table(table) => Some((entry.span().start, table)),
+        _ => None,
+    });
+    tables
+        .collect::<Option<Vec<_>>>()
+        .filter(|tables| !tables.is_empty())
 }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use super::check::Spot;
 use super::error::{ConfigError, Fault, Place, Problem, Refusal, excerpt};
-use super::table::{Setting, settings};
+use super::pattern::ChannelPattern;
+use super::secret::HIDDEN;
+use super::table::{Field, Setting, fields, namespace_fields, namespace_settings, settings};
 use super::{Config, check, file, variables};
 
 /// What flags of the command line say, each as it was written there; `None` where a flag was not given.
@@ -26,7 +29,8 @@ pub struct Overrides {
 pub struct Resolved {
     /// The configuration.
     pub config: Config,
-    /// The settings that do not have their default, in the order of [`settings`].
+    /// The settings that do not have their default: in the order of [`settings`], then those of each namespace in the order of
+    /// [`namespace_settings`].
     pub differences: Vec<Difference>,
 }
 
@@ -35,7 +39,9 @@ pub struct Resolved {
 pub struct Difference {
     /// The setting.
     pub setting: &'static Setting,
-    /// Its value as it is written in the file.
+    /// The channels of the namespace that it belongs to, if it belongs to one.
+    pub channels: Option<ChannelPattern>,
+    /// Its value as it is written in the file; of a secret only that there is one.
     pub value: String,
     /// Where it was written.
     pub place: Place,
@@ -80,7 +86,16 @@ pub(super) struct Layers {
     pub(super) config: Config,
     /// Where the value of each of [`settings`] was written; `None` for a default.
     pub(super) places: Vec<Option<Place>>,
+    /// The same for each of the namespaces.
+    pub(super) namespaces: Vec<NamespaceLayer>,
     pub(super) problems: Vec<Problem>,
+}
+
+/// Where a namespace was written.
+pub(super) struct NamespaceLayer {
+    pub(super) place: Place,
+    /// Where the value of each of [`namespace_settings`] was written; `None` for a default.
+    pub(super) places: Vec<Option<Place>>,
 }
 
 impl Layers {
@@ -88,6 +103,7 @@ impl Layers {
         Self {
             config: Config::default(),
             places: vec![None; settings().len()],
+            namespaces: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -116,24 +132,25 @@ impl Layers {
 
     /// Gives the setting with this index the value that a variable or a flag holds.
     pub(super) fn lay_text(&mut self, index: usize, place: Place, text: &str) {
-        let setting = &settings()[index];
-        match (setting.from_text)(&mut self.config, text, setting.bounds.as_ref()) {
+        let bounds = settings()[index].bounds.as_ref();
+        match (fields()[index].from_text)(&mut self.config, text, bounds) {
             Ok(()) => self.places[index] = Some(place),
             Err(refusal) => self.refuse(index, place, text, refusal),
         }
     }
 
     pub(super) fn refuse(&mut self, index: usize, place: Place, text: &str, refusal: Refusal) {
+        let setting = &settings()[index];
         let fault = Fault::Value {
-            setting: &settings()[index],
-            written: excerpt(text),
+            setting,
+            written: shown(setting, text),
             refusal,
         };
         self.problems.push(Problem { place, fault });
     }
 
     fn resolved(mut self) -> Result<Resolved, ConfigError> {
-        for (key, fault) in check::faults(&self.config) {
+        for (spot, fault) in check::faults(&self.config) {
             // Whoever mistyped `insecure` need not hear that it is missing.
             let doubtful = |key| {
                 self.problems
@@ -143,26 +160,73 @@ impl Layers {
             if fault.depends_on().iter().any(|key| doubtful(key)) {
                 continue;
             }
-            let index = settings().iter().position(|setting| setting.key() == key);
-            let place = index
-                .and_then(|index| self.places[index].clone())
-                .unwrap_or(Place::Program);
+            let place = self.place_of(spot).unwrap_or(Place::Program);
             self.problems.push(Problem { place, fault });
         }
         ConfigError::none_of(self.problems)?;
-        let written = settings().iter().zip(self.places);
-        let differences = written.filter_map(|(setting, place)| {
-            let value = (setting.to_toml)(&self.config);
-            let place = place.filter(|_| value != setting.default_toml())?;
-            Some(Difference {
-                setting,
-                value,
-                place,
-            })
-        });
+        let mut differences: Vec<Difference> =
+            differences(&self.config, None, settings(), fields(), self.places).collect();
+        for (namespace, layer) in self.config.namespaces.iter().zip(self.namespaces) {
+            let channels = Some(&namespace.channels);
+            let (settings, fields) = (namespace_settings(), namespace_fields());
+            differences.extend(self::differences(
+                namespace,
+                channels,
+                settings,
+                fields,
+                layer.places,
+            ));
+        }
         Ok(Resolved {
-            differences: differences.collect(),
+            differences,
             config: self.config,
         })
+    }
+
+    /// Where a setting was written; for one of a namespace that was not, where the namespace was.
+    fn place_of(&self, spot: Spot) -> Option<Place> {
+        match spot {
+            Spot::Setting(key) => {
+                let index = settings().iter().position(|setting| setting.key() == key)?;
+                self.places[index].clone()
+            }
+            Spot::Namespace(namespace, name) => {
+                let index = namespace_settings()
+                    .iter()
+                    .position(|setting| setting.name == name)?;
+                let layer = self.namespaces.get(namespace)?;
+                Some(layer.places[index].clone().unwrap_or(layer.place.clone()))
+            }
+        }
+    }
+}
+
+/// What was written and is not the default.
+fn differences<In>(
+    of: &In,
+    channels: Option<&ChannelPattern>,
+    settings: &'static [Setting],
+    fields: &'static [Field<In>],
+    places: Vec<Option<Place>>,
+) -> impl Iterator<Item = Difference> {
+    let rows = settings.iter().zip(fields).zip(places);
+    rows.filter_map(move |((setting, field), place)| {
+        let value = (field.to_toml)(of);
+        let place = place.filter(|_| value != setting.default_toml())?;
+        Some(Difference {
+            setting,
+            channels: channels.cloned(),
+            value,
+            place,
+        })
+    })
+}
+
+/// The beginning of what was written for a setting, if that may be shown.
+pub(super) fn shown(setting: &Setting, written: &str) -> String {
+    if setting.is_secret() {
+        HIDDEN.to_owned()
+    } else {
+        excerpt(written)
     }
 }

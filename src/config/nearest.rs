@@ -2,7 +2,7 @@
 
 use strsim::osa_distance;
 
-use super::table::{Setting, sections, settings};
+use super::table::{Setting, namespace_section, namespace_settings, sections, settings};
 
 /// The setting whose name is nearest to this key of the file: one of the same section, unless the name is nearly that of a
 /// setting elsewhere.
@@ -11,6 +11,7 @@ pub(super) fn setting(key: &str) -> &'static Setting {
     let nearest_of = |here: bool| {
         let candidates = settings()
             .iter()
+            .chain(namespace_settings())
             .filter(|setting| (setting.section == section) == here);
         candidates
             .map(|setting| (distance(name, setting.name), setting))
@@ -45,7 +46,11 @@ pub(super) fn variable(name: &str, others: &[&str]) -> String {
 
 /// The section of the file nearest to this one.
 pub(super) fn section(name: &str) -> &'static str {
-    let names: Vec<&'static str> = sections().iter().map(|section| section.name).collect();
+    let names: Vec<&'static str> = sections()
+        .iter()
+        .chain([namespace_section()])
+        .map(|section| section.name)
+        .collect();
     word(name, &names)
 }
 
@@ -92,8 +97,10 @@ mod tests {
 
     #[test]
     fn a_known_name_is_nearest_to_itself() {
-        for known in settings() {
+        for known in settings().iter().chain(namespace_settings()) {
             assert_eq!(setting(&known.key()).key(), known.key());
+        }
+        for known in settings() {
             assert_eq!(variable(&known.variable(), &[]), known.variable());
         }
     }
@@ -102,6 +109,7 @@ mod tests {
     fn one_letter_wrong_or_missing_or_doubled_still_finds_the_name() {
         for known in settings()
             .iter()
+            .chain(namespace_settings())
             .filter(|setting| !setting.section.is_empty())
         {
             let name = known.name;

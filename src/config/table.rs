@@ -2,14 +2,14 @@
 
 use toml::de::DeValue;
 
-use super::Config;
 use super::error::{Expected, Refusal};
 use super::variables::PREFIX;
+use super::{Config, NamespaceConfig};
 
 /// One setting, as the table states it.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its section in the file, empty for the settings at the top.
+    /// Its section in the file, empty for the settings at the top, and `namespace` for those of each `[[namespace]]`.
     pub section: &'static str,
     /// Its name within the section, units last.
     pub name: &'static str,
@@ -18,10 +18,19 @@ pub struct Setting {
     /// The bounds of a number; `None` for everything that is not a number.
     pub bounds: Option<Bounds>,
     pub(super) expected: Expected,
-    pub(super) from_toml: fn(&mut Config, &DeValue<'_>, Option<&Bounds>) -> Result<(), Refusal>,
-    pub(super) from_text: fn(&mut Config, &str, Option<&Bounds>) -> Result<(), Refusal>,
-    pub(super) check: fn(&Config, Option<&Bounds>) -> Result<(), Refusal>,
-    pub(super) to_toml: fn(&Config) -> String,
+    pub(super) default_toml: fn() -> String,
+}
+
+/// How a setting is read, checked and written where it belongs: in the [`Config`] or in a [`NamespaceConfig`].
+pub(super) struct Field<In> {
+    pub(super) from_toml: fn(&mut In, &DeValue<'_>, Option<&Bounds>) -> Result<(), Refusal>,
+    pub(super) from_text: fn(&mut In, &str, Option<&Bounds>) -> Result<(), Refusal>,
+    pub(super) check: fn(&In, Option<&Bounds>) -> Result<(), Refusal>,
+    pub(super) to_toml: fn(&In) -> String,
+    /// Whether both have the same value.
+    pub(super) is_same: fn(&In, &In) -> bool,
+    /// Gives the second the value of the first.
+    pub(super) copy: fn(&In, &mut In),
 }
 
 impl Setting {
@@ -35,7 +44,7 @@ impl Setting {
         }
     }
 
-    /// Its variable in the environment.
+    /// Its variable in the environment, unless it belongs to `[[namespace]]`: those have none.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.key().replace('.', "_").to_uppercase())
@@ -47,10 +56,26 @@ impl Setting {
         self.expected
     }
 
-    /// Its value in this configuration, as it is written in the file.
+    /// Whether nobody is shown its value.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.expected, Expected::Secret | Expected::Secrets)
+    }
+
+    /// Its value in this configuration, as it is written in the file; but of a secret only that there is one. Empty for what
+    /// is not set, and for the settings of `[[namespace]]`, of which each table has its own.
     #[must_use]
     pub fn value_toml(&self, config: &Config) -> String {
-        (self.to_toml)(config)
+        let mut fields = settings().iter().zip(fields());
+        fields
+            .find(|(setting, _)| *setting == self)
+            .map(|(_, field)| (field.to_toml)(config))
+            .unwrap_or_default()
+    }
+
+    /// Its default as it is written in the file; empty if it has none.
+    #[must_use]
+    pub fn default_toml(&self) -> String {
+        (self.default_toml)()
     }
 }
 
@@ -95,19 +120,41 @@ pub fn sections() -> &'static [Section] {
     Config::SECTIONS
 }
 
+/// The section of which a file can have many: `[[namespace]]`.
+#[must_use]
+pub fn namespace_section() -> &'static Section {
+    &NamespaceConfig::SECTION
+}
+
+/// Every setting of a `[[namespace]]`, in the order of the table.
+#[must_use]
+pub fn namespace_settings() -> &'static [Setting] {
+    NamespaceConfig::SETTINGS
+}
+
+/// How to get at each of [`settings`], in the same order.
+pub(super) fn fields() -> &'static [Field<Config>] {
+    Config::FIELDS
+}
+
+/// How to get at each of [`namespace_settings`], in the same order.
+pub(super) fn namespace_fields() -> &'static [Field<NamespaceConfig>] {
+    NamespaceConfig::FIELDS
+}
+
 /// The setting with this full name.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
     settings().iter().find(|setting| setting.key() == key)
 }
 
-/// Makes [`Config`], its sections, their defaults, `Config::SETTINGS` and `Config::SECTIONS`.
+/// Makes [`Config`], its sections, their defaults, `Config::SETTINGS`, `Config::FIELDS` and `Config::SECTIONS`.
 ///
 /// A row is `name: type = default;` or, for a number, `name: type = default, min..=max "unit";`, with `, 0 = "meaning"` at the
-/// end where zero means something of its own.
+/// end where zero means something of its own. The brackets behind `Config` name the lists that it has besides.
 macro_rules! settings_table {
     (
         $(#[doc = $config_doc:literal])+
-        $Config:ident {
+        $Config:ident [$($(#[doc = $list_doc:literal])+ $list:ident: $List:ty;)*] {
             $(
                 $(#[doc = $top_doc:literal])+
                 $top:ident: $top_type:ty = $top_default:expr
@@ -142,33 +189,30 @@ macro_rules! settings_table {
                 $(#[doc = $section_doc])+
                 pub $section: $Section,
             )+
+            $(
+                $(#[doc = $list_doc])+
+                pub $list: $List,
+            )*
         }
 
         impl Default for $Config {
             fn default() -> Self {
-                Self { $($top: $top_default,)+ $($section: $Section::default(),)+ }
+                Self {
+                    $($top: $top_default,)+
+                    $($section: $Section::default(),)+
+                    $($list: Default::default(),)*
+                }
             }
         }
 
         $(
-            $(#[doc = $section_doc])+
-            #[derive(Debug, Clone, PartialEq)]
-            pub struct $Section {
-                $(
-                    $(#[doc = $doc])+
-                    ///
-                    #[doc = concat!("Default: `", stringify!($default), "`.")]
+            section_struct! {
+                $(#[doc = $section_doc])+
+                $Section {
                     $(
-                        #[doc = concat!("Bounds: ", stringify!($min), " to ", stringify!($max), " ", $unit, ".")]
-                        $(#[doc = concat!("Zero: ", $zero, ".")])?
-                    )?
-                    pub $name: $type,
-                )+
-            }
-
-            impl Default for $Section {
-                fn default() -> Self {
-                    Self { $($name: $default,)+ }
+                        $(#[doc = $doc])+
+                        $name: $type = $default $(, $min ..= $max $unit $(, 0 = $zero)?)?;
+                    )+
                 }
             }
         )+
@@ -176,10 +220,16 @@ macro_rules! settings_table {
         impl $Config {
             /// The rows of the table.
             const SETTINGS: &'static [Setting] = &[
-                $(settings_table!(@setting "", $top, $top_type, (.$top), [$($top_doc),+]
+                $(setting!("", $top, $top_type, $top_default, [$($top_doc),+]
                     $(, $top_min, $top_max, $top_unit $(, $top_zero)?)?),)+
-                $($(settings_table!(@setting stringify!($section), $name, $type, (.$section.$name), [$($doc),+]
+                $($(setting!(stringify!($section), $name, $type, $default, [$($doc),+]
                     $(, $min, $max, $unit $(, $zero)?)?),)+)+
+            ];
+
+            /// How to get at the settings, in the order of the rows.
+            const FIELDS: &'static [Field<Self>] = &[
+                $(field!(.$top),)+
+                $($(field!(.$section.$name),)+)+
             ];
 
             /// The sections of the table.
@@ -187,24 +237,92 @@ macro_rules! settings_table {
                 &[$(Section { name: stringify!($section), description: &[$($section_doc),+] },)+];
         }
     };
+}
 
-    (@setting $section:expr, $name:ident, $type:ty, ($($path:tt)+), [$($doc:literal),+] $($bounds:tt)*) => {
+/// Makes the structure of a section that a file can have many of, with rows as those of [`settings_table`].
+macro_rules! repeated_section {
+    (
+        $(#[doc = $section_doc:literal])+
+        $section:ident: $Section:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $name:ident: $type:ty = $default:expr
+                    $(, $min:literal ..= $max:literal $unit:literal $(, 0 = $zero:literal)?)?;
+            )+
+        }
+    ) => {
+        section_struct! {
+            $(#[doc = $section_doc])+
+            $Section {
+                $(
+                    $(#[doc = $doc])+
+                    $name: $type = $default $(, $min ..= $max $unit $(, 0 = $zero)?)?;
+                )+
+            }
+        }
+
+        impl $Section {
+            const SETTINGS: &'static [Setting] = &[
+                $(setting!(stringify!($section), $name, $type, $default, [$($doc),+]
+                    $(, $min, $max, $unit $(, $zero)?)?),)+
+            ];
+
+            const FIELDS: &'static [Field<Self>] = &[$(field!(.$name),)+];
+
+            const SECTION: Section =
+                Section { name: stringify!($section), description: &[$($section_doc),+] };
+        }
+    };
+}
+
+/// Makes the structure of a section and its default.
+macro_rules! section_struct {
+    (
+        $(#[doc = $section_doc:literal])+
+        $Section:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $name:ident: $type:ty = $default:expr
+                    $(, $min:literal ..= $max:literal $unit:literal $(, 0 = $zero:literal)?)?;
+            )+
+        }
+    ) => {
+        $(#[doc = $section_doc])+
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $Section {
+            $(
+                $(#[doc = $doc])+
+                ///
+                #[doc = concat!("Default: `", stringify!($default), "`.")]
+                $(
+                    #[doc = concat!("Bounds: ", stringify!($min), " to ", stringify!($max), " ", $unit, ".")]
+                    $(#[doc = concat!("Zero: ", $zero, ".")])?
+                )?
+                pub $name: $type,
+            )+
+        }
+
+        impl Default for $Section {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+    };
+}
+
+/// Makes a [`Setting`] of a row.
+macro_rules! setting {
+    ($section:expr, $name:ident, $type:ty, $default:expr, [$($doc:literal),+] $($bounds:tt)*) => {
         Setting {
             section: $section,
             name: stringify!($name),
             description: &[$($doc),+],
-            bounds: settings_table!(@bounds $($bounds)*),
+            bounds: setting!(@bounds $($bounds)*),
             expected: <$type as Value>::EXPECTED,
-            from_toml: |config, value, bounds| {
-                config$($path)+ = Value::from_toml(value, bounds)?;
-                Ok(())
+            default_toml: || {
+                let default: $type = $default;
+                Value::to_toml(&default)
             },
-            from_text: |config, text, bounds| {
-                config$($path)+ = Value::from_text(text, bounds)?;
-                Ok(())
-            },
-            check: |config, bounds| Value::check(&config$($path)+, bounds),
-            to_toml: |config| Value::to_toml(&config$($path)+),
         }
     };
 
@@ -214,6 +332,26 @@ macro_rules! settings_table {
     };
     (@bounds , $min:literal, $max:literal, $unit:literal, $zero:literal) => {
         Some(Bounds { min: $min, max: $max, unit: $unit, zero: Some($zero) })
+    };
+}
+
+/// Makes a [`Field`] of where a row's value is.
+macro_rules! field {
+    ($($path:tt)+) => {
+        Field {
+            from_toml: |to, value, bounds| {
+                to$($path)+ = Value::from_toml(value, bounds)?;
+                Ok(())
+            },
+            from_text: |to, text, bounds| {
+                to$($path)+ = Value::from_text(text, bounds)?;
+                Ok(())
+            },
+            check: |of, bounds| Value::check(&of$($path)+, bounds),
+            to_toml: |of| Value::to_toml(&of$($path)+),
+            is_same: |one, other| one$($path)+ == other$($path)+,
+            copy: |from, to| to$($path)+.clone_from(&from$($path)+),
+        }
     };
 }
 

@@ -1,10 +1,15 @@
 //! The types that a setting can have: how each is read from the file, from a line of text, and how it is written.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::de::{DeArray, DeValue};
 
+use super::duration;
 use super::error::{Expected, Refusal};
+use super::pattern::ChannelPattern;
+use super::secret::{HIDDEN, Secret};
 use super::table::Bounds;
 
 /// A type that a setting can have.
@@ -23,8 +28,29 @@ pub(super) trait Value: Sized {
         Ok(())
     }
 
-    /// As it is written in the file.
+    /// As it is written in the file; empty for what is not set.
     fn to_toml(&self) -> String;
+}
+
+/// A setting that need not be set.
+impl<V: Value> Value for Option<V> {
+    const EXPECTED: Expected = V::EXPECTED;
+
+    fn from_toml(value: &DeValue<'_>, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        V::from_toml(value, bounds).map(Some)
+    }
+
+    fn from_text(text: &str, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        V::from_text(text, bounds).map(Some)
+    }
+
+    fn check(&self, bounds: Option<&Bounds>) -> Result<(), Refusal> {
+        self.as_ref().map_or(Ok(()), |value| value.check(bounds))
+    }
+
+    fn to_toml(&self) -> String {
+        self.as_ref().map(V::to_toml).unwrap_or_default()
+    }
 }
 
 macro_rules! number_values {
@@ -194,6 +220,110 @@ fn strings_of(entries: &DeArray<'_>) -> Result<Vec<String>, Refusal> {
             other => Err(Refusal::OtherKindInList { found: kind(other) }),
         })
         .collect()
+}
+
+/// Makes a value of what is written as a text in the file; what is empty is refused.
+macro_rules! text_values {
+    ($($Text:ty: $expected:ident, $from:expr, $is_empty:expr, $to:expr;)+) => {
+        $(
+            impl Value for $Text {
+                const EXPECTED: Expected = Expected::$expected;
+
+                fn from_toml(value: &DeValue<'_>, _: Option<&Bounds>) -> Result<Self, Refusal> {
+                    match value {
+                        DeValue::String(text) => Self::from_text(text, None),
+                        other => Err(Refusal::OtherKind { found: kind(other) }),
+                    }
+                }
+
+                fn from_text(text: &str, _: Option<&Bounds>) -> Result<Self, Refusal> {
+                    if text.is_empty() {
+                        return Err(Refusal::Empty);
+                    }
+                    Ok(($from)(text))
+                }
+
+                fn check(&self, _: Option<&Bounds>) -> Result<(), Refusal> {
+                    if ($is_empty)(self) { Err(Refusal::Empty) } else { Ok(()) }
+                }
+
+                fn to_toml(&self) -> String {
+                    toml::Value::from(($to)(self)).to_string()
+                }
+            }
+        )+
+    };
+}
+
+text_values! {
+    String: Text, str::to_owned, Self::is_empty, Self::clone;
+    PathBuf: File, Self::from, |path: &Self| path.as_os_str().is_empty(), |path: &Self| path.display().to_string();
+    Secret: Secret, Self::new, |secret: &Self| secret.reveal().is_empty(), |_: &Self| HIDDEN.to_owned();
+}
+
+impl Value for Vec<Secret> {
+    const EXPECTED: Expected = Expected::Secrets;
+
+    fn from_toml(value: &DeValue<'_>, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        Vec::<String>::from_toml(value, bounds).map(secrets)
+    }
+
+    fn from_text(text: &str, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        Vec::<String>::from_text(text, bounds).map(secrets)
+    }
+
+    fn to_toml(&self) -> String {
+        vec![HIDDEN.to_owned(); self.len()].to_toml()
+    }
+}
+
+fn secrets(texts: Vec<String>) -> Vec<Secret> {
+    texts.into_iter().map(Secret::new).collect()
+}
+
+impl Value for ChannelPattern {
+    const EXPECTED: Expected = Expected::Pattern;
+
+    fn from_toml(value: &DeValue<'_>, _: Option<&Bounds>) -> Result<Self, Refusal> {
+        match value {
+            DeValue::String(text) => Self::from_text(text, None),
+            other => Err(Refusal::OtherKind { found: kind(other) }),
+        }
+    }
+
+    fn from_text(text: &str, _: Option<&Bounds>) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(Refusal::NotAPattern)
+    }
+
+    fn to_toml(&self) -> String {
+        toml::Value::from(self.to_string()).to_string()
+    }
+}
+
+impl Value for Duration {
+    const EXPECTED: Expected = Expected::Duration;
+
+    fn from_toml(value: &DeValue<'_>, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        match value {
+            DeValue::String(text) => Self::from_text(text, bounds),
+            other => Err(Refusal::OtherKind { found: kind(other) }),
+        }
+    }
+
+    fn from_text(text: &str, bounds: Option<&Bounds>) -> Result<Self, Refusal> {
+        let ms = duration::parse_ms(text).ok_or(Refusal::Unreadable)?;
+        number_within(i128::from(ms), bounds).map(Self::from_millis)
+    }
+
+    fn check(&self, bounds: Option<&Bounds>) -> Result<(), Refusal> {
+        let ms = i128::try_from(self.as_millis()).unwrap_or(i128::MAX);
+        number_within::<u64>(ms, bounds).map(|_| ())
+    }
+
+    fn to_toml(&self) -> String {
+        let ms = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
+        format!("\"{}\"", duration::text_of_ms(ms))
+    }
 }
 
 /// A setting that is one of a few words; `setting_words!` makes these.

@@ -103,6 +103,9 @@ fn every_setting_has_its_own_variable() {
 fn every_default_can_be_written_in_file_and_variable_and_is_within_its_bounds() {
     for setting in settings() {
         let default = setting.default_toml();
+        if default.is_empty() {
+            continue;
+        }
         assert_eq!(
             from_text(line_of_file(setting, &default)).unwrap(),
             Config::default(),

@@ -5,7 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use pushring::config::{Config, Expected, Overrides, load, reference, sections, settings};
+use pushring::config::{
+    ChannelPattern, Config, Expected, NamespaceConfig, Overrides, Setting, load,
+    namespace_settings, reference, sections, settings,
+};
 
 fn reference_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning/pushring.toml")
@@ -46,18 +49,61 @@ fn the_file_loads_as_the_default_configuration() {
 /// Read with another TOML reader than the product's (into plain values), so that a setting that `load` passes over is noticed.
 #[test]
 fn the_file_names_every_setting_once_and_nothing_else() {
-    let table: toml::Table = file_text().parse().unwrap();
+    let table: toml::Table = with_what_is_not_set(&file_text()).parse().unwrap();
     let mut in_file: Vec<String> = Vec::new();
     for (key, value) in &table {
-        match value.as_table() {
-            Some(section) => in_file.extend(section.keys().map(|name| format!("{key}.{name}"))),
-            None => in_file.push(key.clone()),
+        let sections = match value.as_array() {
+            Some(list) => list.iter().filter_map(toml::Value::as_table).collect(),
+            None => Vec::from_iter(value.as_table()),
+        };
+        if sections.is_empty() {
+            in_file.push(key.clone());
         }
+        let names = sections.iter().flat_map(|section| section.keys());
+        in_file.extend(names.map(|name| format!("{key}.{name}")));
     }
-    let mut in_table: Vec<String> = settings().iter().map(|setting| setting.key()).collect();
+    let all = settings().iter().chain(namespace_settings());
+    let mut in_table: Vec<String> = all.map(Setting::key).collect();
     in_file.sort();
     in_table.sort();
     assert_eq!(in_file, in_table);
+}
+
+/// What stands behind a `#` can be written as it stands there, and the namespace then has its defaults.
+#[test]
+fn what_is_not_set_is_shown_as_it_can_be_written() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference-with-all.toml");
+    let text = with_what_is_not_set(&file_text());
+    // What is shown for a secret is too short to be one.
+    let text = text.replace("\"...\"", "\"0123456789abcdef0123456789abcdef\"");
+    std::fs::write(&path, text).unwrap();
+    let loaded = load(Some(&path), std::iter::empty(), Overrides::default()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let set = settings().iter().filter(|s| s.default_toml().is_empty());
+    for setting in set {
+        assert!(!setting.value_toml(&loaded).is_empty(), "{}", setting.key());
+    }
+    let [namespace] = &loaded.namespaces[..] else {
+        panic!("{:?}", loaded.namespaces);
+    };
+    assert_eq!(
+        NamespaceConfig {
+            channels: ChannelPattern::all(),
+            subscribe: None,
+            publish: None,
+            ..namespace.clone()
+        },
+        NamespaceConfig::default()
+    );
+}
+
+/// The text with those lines too that begin with `#` and no space.
+fn with_what_is_not_set(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest,
+        _ => line,
+    });
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
@@ -82,8 +128,13 @@ fn the_line_above_each_number_states_its_unit_bounds_default_and_variable() {
             .find(|s| s.section == section && s.name == name)
             .unwrap();
         let above = lines[index - 1];
+        let restart = if setting.needs_restart() {
+            ". Takes a restart"
+        } else {
+            ""
+        };
         assert!(
-            above.contains(&format!("Default {value}. {}", setting.variable())),
+            above.ends_with(&format!("Default {value}{restart}. {}", setting.variable())),
             "{above}"
         );
         if setting.expected() == Expected::Number {

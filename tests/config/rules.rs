@@ -28,9 +28,9 @@ fn a_hand_made_configuration_out_of_bounds_is_refused_by_validate() {
 
 #[test]
 fn a_listener_that_other_machines_reach_is_refused_and_insecure_overrides_it_with_a_warning() {
-    for (key, variable) in [
-        ("listen", "PUSHRING_LISTEN"),
-        ("internal", "PUSHRING_INTERNAL"),
+    for (key, variable, auth) in [
+        ("listen", "PUSHRING_LISTEN", "hmac_secret or jwks_file"),
+        ("internal", "PUSHRING_INTERNAL", "api_keys"),
     ] {
         for address in [
             "0.0.0.0:9000",
@@ -44,7 +44,7 @@ fn a_listener_that_other_machines_reach_is_refused_and_insecure_overrides_it_wit
                 error.to_string(),
                 format!(
                     "{variable}: {key} = \"{address}\" can be reached from other machines and no authentication is configured; \
-                     write a loopback address such as \"127.0.0.1:9000\", or allow it with --insecure (insecure = true in the \
+                     write {auth} below [auth], a loopback address such as \"127.0.0.1:9000\", or allow it with --insecure (insecure = true in the \
                      file)"
                 )
             );
@@ -56,6 +56,75 @@ fn a_listener_that_other_machines_reach_is_refused_and_insecure_overrides_it_wit
                 [Warning::Reachable { key, address }]
             );
         }
+    }
+}
+
+#[test]
+fn a_listener_that_other_machines_reach_is_let_in_where_something_checks_who_comes() {
+    let secret = (
+        "PUSHRING_AUTH_HMAC_SECRET",
+        "0123456789abcdef0123456789abcdef",
+    );
+    let jwks = ("PUSHRING_AUTH_JWKS_FILE", "/etc/pushring/jwks.json");
+    let keys = (
+        "PUSHRING_AUTH_API_KEYS",
+        "0123456789abcdef,fedcba9876543210",
+    );
+    let listen = ("PUSHRING_LISTEN", "0.0.0.0:9000");
+    let internal = ("PUSHRING_INTERNAL", "0.0.0.0:9001");
+    for (variables, refused) in [
+        (vec![listen, secret], &[][..]),
+        (vec![listen, jwks], &[]),
+        (vec![listen, keys], &["listen"]),
+        (vec![internal, keys], &[]),
+        (vec![internal, secret, jwks], &["internal"]),
+        (vec![listen, internal, secret], &["internal"]),
+        (vec![listen, internal, keys, jwks], &[]),
+    ] {
+        let refusals: Vec<&str> = match from_variables(&variables) {
+            Ok(config) => {
+                assert_eq!(config.validate().unwrap(), [], "{variables:?}");
+                Vec::new()
+            }
+            Err(error) => error
+                .problems()
+                .iter()
+                .map(|problem| match problem.fault {
+                    Fault::Reachable { key, .. } => key,
+                    _ => panic!("{problem}"),
+                })
+                .collect(),
+        };
+        assert_eq!(refusals, refused, "{variables:?}");
+    }
+}
+
+#[test]
+fn insecure_is_needless_where_something_checks_who_comes() {
+    let mut config = from_variables(&[
+        (
+            "PUSHRING_AUTH_HMAC_SECRET",
+            "0123456789abcdef0123456789abcdef",
+        ),
+        ("PUSHRING_LISTEN", "0.0.0.0:9000"),
+    ])
+    .unwrap();
+    config.insecure = true;
+    assert_eq!(config.validate().unwrap(), [Warning::NeedlesslyInsecure]);
+}
+
+#[test]
+fn who_mistyped_a_key_is_not_told_that_the_listener_is_open() {
+    for text in [
+        "listen = '0.0.0.0:8000'\n[auth]\nhmac_sekret = 'x'\n",
+        "listen = '0.0.0.0:8000'\n[auth]\nhmac_secret = 5\n",
+        "listen = '0.0.0.0:8000'\n[auth]\njwks_file = ''\n",
+        "internal = '0.0.0.0:8001'\n[auth]\napi_keys = 'x'\n",
+        "internal = '0.0.0.0:8001'\n[auth]\napi_keys = ['x']\n",
+        "internal = '0.0.0.0:8001'\n[auth]\napi_key = ['x']\n",
+    ] {
+        let lines = lines_about(text);
+        assert_eq!(lines.len(), 1, "{lines:?}");
     }
 }
 
