@@ -59,11 +59,6 @@ impl ChannelName {
         Ok(Self(format!("\0{user}\0{rest}").into()))
     }
 
-    /// Whether it is one of [`ChannelName::of_user`].
-    pub fn is_of_user(&self) -> bool {
-        self.0.starts_with('\0')
-    }
-
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -92,7 +92,7 @@ impl Shard {
         }
         // What is said to single users is nobody else's business.
         let is_meant = |channel: &ChannelName| {
-            !channel.is_of_user() && pattern.is_none_or(|pattern| pattern.matches(channel.as_str()))
+            channel.user().is_none() && pattern.is_none_or(|pattern| pattern.matches(channel.as_str()))
         };
         let all = self.fanout.subscribers();
         let meant = all.filter(|(channel, _)| is_meant(channel));
