@@ -141,7 +141,12 @@ fn connected(pattern: &Pattern, merge_bytes_max: usize) -> Shard {
         hash_seed: 1,
         first_epoch: 1,
     };
-    let mut shard = Shard::new(identity, Arc::new(config), Arc::new(sessions));
+    let mut shard = Shard::new(
+        identity,
+        Arc::new(config),
+        Arc::new(sessions),
+        Arc::default(),
+    );
     for connection in 0..CONNECTIONS {
         let channels = (pattern.channels_of)(connection);
         let names: Vec<String> = channels.iter().map(|c| format!("channel=c{c}")).collect();
@@ -154,7 +159,7 @@ fn connected(pattern: &Pattern, merge_bytes_max: usize) -> Shard {
         let id = shard.handle_accept(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
         shard.handle_input(0, id, &mut head);
     }
-    shard.begin_turn(0);
+    shard.begin_turn(0, 0);
     let mut batch = Batch::default();
     while shard.poll_batch(0, &mut batch) {
         shard.handle_scattered(0, &batch, &[]);
@@ -164,7 +169,7 @@ fn connected(pattern: &Pattern, merge_bytes_max: usize) -> Shard {
 
 /// The time of a flush of what the pattern publishes, and the sends of it.
 fn flush(shard: &mut Shard, pattern: &Pattern, caches: &mut [u8]) -> (Duration, usize) {
-    shard.begin_turn(0);
+    shard.begin_turn(0, 0);
     for channel in (pattern.published)() {
         let request = Request::Publish {
             channel: ChannelName::parse(&format!("c{channel}")).expect("a short name"),
@@ -189,7 +194,7 @@ fn flush(shard: &mut Shard, pattern: &Pattern, caches: &mut [u8]) -> (Duration, 
         time += began.elapsed();
         sends += batch.len();
         if !any {
-            shard.begin_turn(0);
+            shard.begin_turn(0, 0);
         }
     }
     (time, sends)

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BytesMut;
 use pushring::config::Config;
 use pushring::endpoint::{ConnectionName, Endpoints};
+use pushring::rules::Rules;
 use pushring::session::{Command, Progress, Session, Settings, Surroundings};
 use pushring::table::Key;
 use pushring::ws::deflate::Codec;
@@ -52,6 +53,7 @@ fn feed(pieces: &[Vec<u8>]) -> Made {
     let settings = Settings::new(&config).expect("the default origins");
     let mut endpoints = Endpoints::new(&settings.routes);
     let mut codec = Codec::new(settings.compression);
+    let rules = Rules::default();
     let (mut replies, mut commands) = (BytesMut::new(), Vec::new());
     let mut session = Session::new(IpAddr::V4(Ipv4Addr::LOCALHOST), None);
     let progress = pieces
@@ -59,6 +61,8 @@ fn feed(pieces: &[Vec<u8>]) -> Made {
         .map(|piece| {
             let mut around = Surroundings {
                 settings: &settings,
+                rules: &rules,
+                unix_ms: 0,
                 endpoints: &mut endpoints,
                 codec: &mut codec,
                 name: ConnectionName {

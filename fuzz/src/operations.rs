@@ -98,7 +98,12 @@ fn shard() -> Shard {
         hash_seed: 1,
         first_epoch: 1,
     };
-    Shard::new(identity, Arc::new(config), Arc::new(sessions))
+    Shard::new(
+        identity,
+        Arc::new(config),
+        Arc::new(sessions),
+        Arc::default(),
+    )
 }
 
 impl World {
@@ -200,7 +205,7 @@ impl World {
     }
 
     fn turn(&mut self) {
-        self.shard.begin_turn(self.now_ms);
+        self.shard.begin_turn(self.now_ms, self.now_ms);
         let mut batch = Batch::default();
         while self.shard.poll_batch(self.now_ms, &mut batch) {
             let mut exceptions = Vec::new();

@@ -12,12 +12,24 @@ use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::{ClientInfo, Draft, Kind, Since};
 use crate::raw;
+use crate::rules::Rules;
 use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
 
+/// What a callback can look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// The connection's name.
+    pub name: ConnectionName,
+    /// What holds for channels and users.
+    pub rules: &'a Rules,
+    /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
+    pub unix_ms: u64,
+}
+
 /// The connection that a callback is called for, and the channels.
 pub struct Context<'a> {
-    name: ConnectionName,
+    sight: Sight<'a>,
     next_number: &'a mut u32,
     deflate: Option<Agreement>,
     codec: &'a mut Codec,
@@ -28,7 +40,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(
-        name: ConnectionName,
+        sight: Sight<'a>,
         next_number: &'a mut u32,
         deflate: Option<Agreement>,
         codec: &'a mut Codec,
@@ -36,7 +48,7 @@ impl<'a> Context<'a> {
         commands: &'a mut Vec<Command>,
     ) -> Self {
         Self {
-            name,
+            sight,
             next_number,
             deflate,
             codec,
@@ -48,7 +60,18 @@ impl<'a> Context<'a> {
 
     /// The connection's name, by which the server's handle reaches it from any thread.
     pub fn name(&self) -> ConnectionName {
-        self.name
+        self.sight.name
+    }
+
+    /// What holds for channels and users at this moment; it may be something else at the next callback.
+    pub fn rules(&self) -> &'a Rules {
+        self.sight.rules
+    }
+
+    /// The time of day, in ms since 1970 (UTC): for what ends at a certain time, such as a token. The same for all callbacks
+    /// of a turn. It jumps when somebody sets the clock.
+    pub fn unix_ms(&self) -> u64 {
+        self.sight.unix_ms
     }
 
     /// Says whose connection this is, so that the server's handle and the HTTP API find it by its user, and
@@ -361,7 +384,7 @@ impl<'a> Context<'a> {
 
     fn publisher(&mut self) -> Publisher<'_> {
         Publisher {
-            name: self.name,
+            name: self.sight.name,
             commands: self.commands,
         }
     }

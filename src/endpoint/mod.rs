@@ -25,6 +25,7 @@ pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
 pub use command::{Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
+pub(crate) use context::Sight;
 pub use context::{Context, Publisher};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};

@@ -1,6 +1,13 @@
-//! The only clock that shards are driven by.
+//! The only clocks that shards are driven by.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The time of day, in ms since 1970 (UTC); 0 before that.
+pub fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
 
 /// Milliseconds since the shard's start.
 #[derive(Clone, Copy, Debug)]

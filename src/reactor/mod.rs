@@ -27,6 +27,7 @@ pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;
 use crate::metrics::{self, ShardMetrics, TurnBuckets};
+use crate::rules::Rules;
 use crate::session;
 use crate::shard::mail::{Delivery, Request};
 use crate::shard::{Batch, Effect, Exception, Identity, Shard};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub metrics: Arc<ShardMetrics>,
     /// The settings.
     pub config: Arc<Config>,
+    /// What holds for channels and users.
+    pub rules: Arc<Rules>,
     /// The core to stay on, if there are enough.
     pub core: Option<usize>,
 }
@@ -86,6 +89,7 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
                 parts.identity.clone(),
                 parts.config.clone(),
                 parts.sessions.clone(),
+                parts.rules.clone(),
             );
             let reactor = Reactor::new(shard, parts, ring);
             runtime.block_on(reactor.run(ready));
@@ -165,7 +169,7 @@ impl Reactor {
         loop {
             let began = Instant::now();
             let now_ms = self.clock.now_ms();
-            self.shard.begin_turn(now_ms);
+            self.shard.begin_turn(now_ms, clock::unix_ms());
             self.attend(now_ms);
             self.take_mail(now_ms);
             if self.next_timeout_ms().is_some_and(|due| due <= now_ms) {

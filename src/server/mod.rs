@@ -32,11 +32,13 @@ use socket2::Socket;
 pub use crate::control::{Handle, PostError, PublishError};
 pub use builder::Builder;
 
+use crate::access::AccessError;
 use crate::channel::ShardSet;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
 use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
+use crate::rules::Rules;
 use crate::session;
 use crate::shard::Identity;
 use builder::Plan;
@@ -54,6 +56,9 @@ pub enum StartError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The keys that tokens are checked with.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A route or a page.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -122,6 +127,7 @@ impl Server {
         let config = Arc::new(plan.config);
         config.validate()?;
         let sessions = Arc::new(session::Settings::with_routes(&config, plan.routes));
+        let rules = Arc::new(Rules::new(&config)?);
         let files = sys::raise_file_limit();
         let cores = sys::affinity().unwrap_or_default();
         let shards = match config.shards {
@@ -166,6 +172,7 @@ impl Server {
             mail,
             metrics: metrics[shard].clone(),
             config: config.clone(),
+            rules: rules.clone(),
             core: (shards <= cores.len()).then(|| cores[shard]),
         });
         let threads = start_shards(parts)?;

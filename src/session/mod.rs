@@ -22,9 +22,10 @@ use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, State as EndpointState, Timeout,
+    RouteError, Routes, Side, Sight, State as EndpointState, Timeout,
 };
 use crate::publication::{Begun, Position, Publication};
+use crate::rules::Rules;
 use crate::ws::close::{self, CloseCode};
 use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
@@ -89,6 +90,10 @@ impl Settings {
 pub struct Surroundings<'a> {
     /// What holds for all.
     pub settings: &'a Settings,
+    /// What holds for channels and users.
+    pub rules: &'a Rules,
+    /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
+    pub unix_ms: u64,
     /// The shard's endpoints.
     pub endpoints: &'a mut Endpoints,
     /// What the shard's connections compress and decompress with.
@@ -99,6 +104,17 @@ pub struct Surroundings<'a> {
     pub replies: &'a mut BytesMut,
     /// What the session wants of its shard is appended to this.
     pub commands: &'a mut Vec<Command>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// What callbacks can look at.
+    fn sight(&self) -> Sight<'a> {
+        Sight {
+            name: self.name,
+            rules: self.rules,
+            unix_ms: self.unix_ms,
+        }
+    }
 }
 
 /// What one read brought, for the limits of the connection and for the counters.
@@ -379,9 +395,10 @@ impl Session {
         let State::Open(open) = &mut self.0 else {
             return None;
         };
+        let sight = around.sight();
         let endpoint = around.endpoints.of(open.route);
         let mut context = Context::new(
-            around.name,
+            sight,
             &mut open.next_number,
             open.deflate,
             around.codec,

@@ -61,7 +61,7 @@ fn open(
     around.commands.push(Command::Opened);
     let mut next_number = 0;
     let mut context = Context::new(
-        around.name,
+        around.sight(),
         &mut next_number,
         deflate,
         around.codec,

@@ -63,12 +63,15 @@ fn run(pieces: &[Vec<u8>]) -> (Vec<String>, Vec<u8>, Vec<Command>, u32) {
     let settings = Settings::with_routes(&Config::default(), routes);
     let mut endpoints = Endpoints::new(&settings.routes);
     let mut codec = Codec::new(settings.compression);
+    let rules = Rules::default();
     let (mut replies, mut commands) = (BytesMut::new(), Vec::new());
     let mut session = Session::new(IpAddr::V4(Ipv4Addr::LOCALHOST), None);
     let mut messages = 0;
     for piece in pieces {
         let mut around = Surroundings {
             settings: &settings,
+            rules: &rules,
+            unix_ms: 0,
             endpoints: &mut endpoints,
             codec: &mut codec,
             name: ConnectionName {

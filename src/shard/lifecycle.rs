@@ -236,6 +236,8 @@ impl Shard {
             &refusal,
             &mut Surroundings {
                 settings: &self.sessions,
+                rules: &self.rules,
+                unix_ms: self.unix_ms,
                 endpoints: &mut self.endpoints,
                 codec: &mut self.codec,
                 name: name_of(&self.identity, id),
@@ -307,6 +309,8 @@ impl Shard {
             &mut connection.session,
             &mut Surroundings {
                 settings: &self.sessions,
+                rules: &self.rules,
+                unix_ms: self.unix_ms,
                 endpoints: &mut self.endpoints,
                 codec: &mut self.codec,
                 name: name_of(&self.identity, id),

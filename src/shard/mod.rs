@@ -54,13 +54,12 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::{
-    Directory, DirectoryLimits, Idempotency, Namespaces, QueueLimits, Queues, Refused,
-};
+use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
 use crate::publication::{Begun, Position};
+use crate::rules::Rules;
 use crate::session::{self, Command};
 use crate::table::Key;
 use crate::ws::deflate::Codec;
@@ -114,6 +113,9 @@ pub struct Shard {
     identity: Identity,
     config: Arc<Config>,
     sessions: Arc<session::Settings>,
+    rules: Arc<Rules>,
+    /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
+    unix_ms: u64,
     endpoints: Endpoints,
     hasher: FixedState,
     connections: Connections,
@@ -167,15 +169,19 @@ type BegunSubscription = (ConnectionId, u32, Result<Begun, Refused>);
 impl Shard {
     /// A shard without connections, with its own instances of the endpoints; so it stays on the
     /// thread where it is made.
-    pub fn new(identity: Identity, config: Arc<Config>, sessions: Arc<session::Settings>) -> Self {
-        let namespaces = Arc::new(Namespaces::default());
+    pub fn new(
+        identity: Identity,
+        config: Arc<Config>,
+        sessions: Arc<session::Settings>,
+        rules: Arc<Rules>,
+    ) -> Self {
         let hasher = FixedState::with_seed(identity.hash_seed);
         Self {
             connections: Connections::default(),
             fanout: Fanout::new(hasher.clone(), config.fanout.lane_bytes_max),
             directory: Directory::new(
                 hasher.clone(),
-                namespaces,
+                rules.namespaces.clone(),
                 directory_limits(&config),
                 identity.first_epoch,
             ),
@@ -219,13 +225,9 @@ impl Shard {
             identity,
             config,
             sessions,
+            rules,
+            unix_ms: 0,
         }
-    }
-
-    /// From now on other rules hold for channels.
-    pub fn set_namespaces(&mut self, now_ms: u64, namespaces: Arc<Namespaces>) {
-        let limits = directory_limits(&self.config);
-        self.directory.set_rules(now_ms, namespaces, limits);
     }
 
     /// What the driver is to do next.
@@ -340,8 +342,10 @@ impl Shard {
         }
     }
 
-    /// Starts a turn: the sends of a turn are counted anew.
-    pub fn begin_turn(&mut self, now_ms: u64) {
+    /// Starts a turn: the sends of a turn are counted anew. `unix_ms` is the time of day, in ms since 1970 (UTC), for what
+    /// ends at a certain time; nothing here waits by it.
+    pub fn begin_turn(&mut self, now_ms: u64, unix_ms: u64) {
+        self.unix_ms = unix_ms;
         // Only those that are there: what is published in answer to one has the next turn.
         for _ in 0..self.confirmations.len() {
             if let Some((ticket, result)) = self.confirmations.pop_front() {

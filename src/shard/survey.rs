@@ -92,7 +92,8 @@ impl Shard {
         }
         // What is said to single users is nobody else's business.
         let is_meant = |channel: &ChannelName| {
-            channel.user().is_none() && pattern.is_none_or(|pattern| pattern.matches(channel.as_str()))
+            channel.user().is_none()
+                && pattern.is_none_or(|pattern| pattern.matches(channel.as_str()))
         };
         let all = self.fanout.subscribers();
         let meant = all.filter(|(channel, _)| is_meant(channel));

@@ -21,13 +21,22 @@ fn shard(config: Config) -> Shard {
 }
 
 fn shard_with(config: Config, sessions: session::Settings) -> Shard {
+    shard_that_holds(config, sessions, Rules::default())
+}
+
+fn shard_that_holds(config: Config, sessions: session::Settings, rules: Rules) -> Shard {
     let identity = Identity {
         shard: 0,
         shards: 1,
         hash_seed: 1,
         first_epoch: 1,
     };
-    Shard::new(identity, Arc::new(config), Arc::new(sessions))
+    Shard::new(
+        identity,
+        Arc::new(config),
+        Arc::new(sessions),
+        Arc::new(rules),
+    )
 }
 
 fn subscribe(shard: &mut Shard, channel: &str) -> ConnectionId {
@@ -58,7 +67,7 @@ fn publish(shard: &mut Shard, channel: &str) {
 fn turn(shard: &mut Shard) -> Vec<u32> {
     let mut slots = Vec::new();
     let mut batch = Batch::default();
-    shard.begin_turn(0);
+    shard.begin_turn(0, 0);
     while shard.poll_batch(0, &mut batch) {
         slots.extend(batch.iter().map(|(slot, _)| slot));
         shard.handle_scattered(0, &batch, &[]);

@@ -30,6 +30,16 @@ pub struct Context<'a> {
     pub handed_behind: &'a mut u64,
 }
 
+/// The time of day when the world's clock stood at 0, in ms since 1970 (UTC).
+const UNIX_BEGAN_MS: u64 = 1_700_000_000_000;
+
+impl Context<'_> {
+    /// The time of day, in ms since 1970 (UTC).
+    fn unix_ms(&self) -> u64 {
+        UNIX_BEGAN_MS + self.now_ms
+    }
+}
+
 impl Context<'_> {
     pub(super) fn fault(&mut self, permille: usize) -> bool {
         !self.calm && self.rng.chance(permille)
@@ -148,7 +158,7 @@ impl Driver {
             ctx.mail.asleep[self.index] = true;
             return false;
         }
-        self.shard.begin_turn(ctx.now_ms);
+        self.shard.begin_turn(ctx.now_ms, ctx.unix_ms());
         self.attend(ctx);
         self.take_mail(ctx);
         if self.next_timeout_ms().is_some_and(|due| due <= ctx.now_ms) {

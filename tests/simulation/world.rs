@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pushring::channel::{ChannelName, Refused};
 use pushring::publication::{Draft, Kind, Position};
+use pushring::rules::Rules;
 use pushring::session::Settings;
 use pushring::shard::mail::{Delivery, Request, Ticket};
 use pushring::shard::{Identity, Residue, Shard};
@@ -59,6 +60,7 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan, mut rng: Rng) -> Result<Self, String> {
         let sessions = Arc::new(Settings::new(&plan.config).map_err(|e| e.to_string())?);
+        let rules = Arc::new(Rules::new(&plan.config).map_err(|e| e.to_string())?);
         let hash_seed = rng.next();
         let hasher = foldhash::quality::FixedState::with_seed(hash_seed);
         let drivers = (0..plan.shards)
@@ -69,7 +71,12 @@ impl World {
                     hash_seed,
                     first_epoch: (shard as u64) << 32,
                 };
-                let shard_of = Shard::new(identity, plan.config.clone(), sessions.clone());
+                let shard_of = Shard::new(
+                    identity,
+                    plan.config.clone(),
+                    sessions.clone(),
+                    rules.clone(),
+                );
                 Driver::new(shard_of, shard)
             })
             .collect();

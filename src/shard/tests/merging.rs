@@ -55,7 +55,7 @@ impl World {
     /// The same, which ends after so many batches.
     fn flush_some(&mut self, batches: usize, mut takes: impl FnMut(u32, &[u8]) -> usize) {
         let mut batch = Batch::default();
-        self.shard.begin_turn(0);
+        self.shard.begin_turn(0, 0);
         for _ in 0..batches {
             if !self.shard.poll_batch(0, &mut batch) {
                 break;
@@ -230,7 +230,7 @@ fn a_connection_is_looked_at_only_when_two_of_its_channels_have_something() {
         .collect();
     world.publish("a", b"hello");
     world.publish("b", b"hello");
-    world.shard.begin_turn(0);
+    world.shard.begin_turn(0, 0);
     world.shard.find_overlaps();
     assert!(world.shard.fanout.overlaps.has(both.slot));
     for id in apart {

@@ -1,7 +1,7 @@
 //! What subscribers that come back are sent.
 
 use super::*;
-use crate::channel::Namespace;
+use crate::channel::{Namespace, Namespaces};
 use crate::endpoint::{Context, Endpoint, Message, Request as OpeningRequest, Route, Routes};
 use crate::publication::{Position, Publication, Recovery, Since};
 use crate::ws::handshake::Refusal;
@@ -79,9 +79,11 @@ fn shard_that_keeps(namespace: Namespace, config: Config) -> Shard {
     );
     let routes = routes.expect("good routes");
     let sessions = session::Settings::with_routes(&config, routes);
-    let mut shard = shard_with(config, sessions);
-    shard.set_namespaces(0, Arc::new(Namespaces::uniform(namespace)));
-    shard
+    let rules = Rules {
+        namespaces: Arc::new(Namespaces::uniform(namespace)),
+        ..Rules::default()
+    };
+    shard_that_holds(config, sessions, rules)
 }
 
 fn keeping(history_size: usize) -> Namespace {
@@ -113,7 +115,7 @@ fn publish_numbered(shard: &mut Shard, number: u64) {
 fn texts(shard: &mut Shard, id: ConnectionId) -> Vec<String> {
     let mut bytes = Vec::new();
     let mut batch = Batch::default();
-    shard.begin_turn(0);
+    shard.begin_turn(0, 0);
     while shard.poll_batch(0, &mut batch) {
         for (slot, part) in batch.iter() {
             if slot == id.slot {
@@ -187,7 +189,7 @@ fn all_who_come_back_are_sent_parts_of_one_buffer() {
         come(&mut shard, &format!("/lane/{}", 100 - missed));
     }
     let mut batch = Batch::default();
-    shard.begin_turn(0);
+    shard.begin_turn(0, 0);
     let mut ends = Vec::new();
     while shard.poll_batch(0, &mut batch) {
         ends.extend(
@@ -220,7 +222,7 @@ fn more_than_a_backlog_may_hold_can_be_recovered_by_one_that_takes_it_slowly() {
     let mut batch = Batch::default();
     let mut taken = 0;
     for _ in 0..10_000 {
-        shard.begin_turn(0);
+        shard.begin_turn(0, 0);
         while shard.poll_batch(0, &mut batch) {
             let exceptions: Vec<Exception> = batch
                 .iter()

@@ -41,7 +41,7 @@ impl House {
                 hash_seed: 1,
                 first_epoch: 1 + ((shard as u64) << 32),
             };
-            Shard::new(identity, config.clone(), sessions.clone())
+            Shard::new(identity, config.clone(), sessions.clone(), Arc::default())
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -147,7 +147,7 @@ impl House {
     pub fn turn(&mut self, index: usize) {
         let shard = &mut self.shards[index];
         let mut batch = Batch::default();
-        shard.begin_turn(0);
+        shard.begin_turn(0, 0);
         let mut batches = 0;
         while batches < self.batches_max && shard.poll_batch(0, &mut batch) {
             batches += 1;
