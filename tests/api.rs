@@ -10,6 +10,7 @@ mod api {
     mod batches;
     mod bodies;
     mod channels;
+    mod keys;
     mod nodes;
     mod orders;
     mod publishing;

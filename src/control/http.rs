@@ -6,11 +6,12 @@ use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use super::{Control, api, metrics};
+use super::{Control, api, key, metrics};
 use crate::channel::ChannelName;
 use crate::endpoint::Payload;
 use crate::publication::Kind;
@@ -31,7 +32,8 @@ pub fn router(control: Arc<Control>) -> Router {
     let keyed = Router::new()
         .route("/pub/{*channel}", post(publish_body).layer(message))
         .route("/pub/", post(publish_body))
-        .merge(api::routes(control.message_bytes_max));
+        .merge(api::routes(control.message_bytes_max))
+        .layer(middleware::from_fn_with_state(control.clone(), key::check));
     Router::new()
         .route("/", get(async || HELP))
         .route("/metrics", get(scrape))

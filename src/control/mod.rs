@@ -6,6 +6,7 @@
 mod api;
 mod handle;
 mod http;
+mod key;
 mod metrics;
 mod node;
 mod office;
@@ -14,7 +15,7 @@ mod surveys;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus_client::registry::Registry;
 
@@ -24,25 +25,45 @@ pub use office::Office;
 
 use crate::config::Config;
 use crate::metrics::ShardMetrics;
+use crate::rules::Rules;
 use node::Node;
 
 /// What every request handler reaches.
 pub struct Control {
     handle: Handle,
     registry: Registry,
+    /// Replaced as a whole, and locked for no longer than that takes.
+    rules: RwLock<Arc<Rules>>,
     message_bytes_max: usize,
     node: Node,
 }
 
 impl Control {
     /// For a server whose shards all run.
-    pub fn new(config: &Config, handle: Handle, shards: Vec<Arc<ShardMetrics>>) -> Arc<Self> {
+    pub fn new(
+        config: &Config,
+        rules: Arc<Rules>,
+        handle: Handle,
+        shards: Vec<Arc<ShardMetrics>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             handle,
             registry: metrics::registry(shards),
+            rules: RwLock::new(rules),
             message_bytes_max: config.limits.message_bytes_max,
             node: Node::new(config.listen),
         })
+    }
+
+    /// From now on other rules hold for calls: which API keys there are.
+    pub fn set_rules(&self, rules: Arc<Rules>) {
+        // Whoever held it cannot have left it half done.
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.clone()
     }
 }
 
