@@ -141,6 +141,39 @@ fn tags_are_headers_of_the_message_and_come_back_from_the_history() {
 }
 
 #[test]
+fn what_skips_the_history_is_delivered_and_numbered_and_not_kept() {
+    let server = server_with(HISTORY);
+    let mut http = server.http();
+    let mut log = subscriber(&server, "log:a");
+    let mut since = Value::Null;
+    for (number, skip) in [(1, false), (2, true), (3, false), (4, true)] {
+        let body = json!({ "channel": "log:a", "data": number, "skip_history": skip }).to_string();
+        let place = result(&mut http, "publish", &body);
+        assert_eq!(place["offset"], number);
+        if number == 1 {
+            since = place;
+        }
+    }
+    for number in 1..=4 {
+        assert_eq!(log.message().text(), number.to_string());
+    }
+    let mut history = |body: Value| {
+        let answer = result(&mut http, "history", &body.to_string());
+        assert_eq!(answer["offset"], 4, "{answer}");
+        let publications = answer["publications"].as_array().unwrap();
+        publications
+            .iter()
+            .map(|one| one["data"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(history(json!({ "channel": "log:a", "limit": -1 })), [1, 3]);
+    assert_eq!(
+        history(json!({ "channel": "log:a", "limit": 9, "since": since })),
+        [3]
+    );
+}
+
+#[test]
 fn what_is_published_again_with_the_same_key_is_delivered_once() {
     let server = server();
     let mut http = server.http();
