@@ -82,17 +82,8 @@ pub struct Draft {
     pub payload: Bytes,
     /// As [`Publication::publisher`].
     pub publisher: Option<Arc<ClientInfo>>,
-    /// What only some want.
-    pub options: Option<Box<PublishOptions>>,
-}
-
-/// What its publisher may want of the owner besides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PublishOptions {
     /// Not to keep it: whoever is away when it is published never gets it, and misses nothing by that.
     pub skip_history: bool,
-    /// Not to publish it if something was published to the channel with the same key shortly before.
-    pub idempotency_key: Option<Box<str>>,
 }
 
 impl Draft {
@@ -103,15 +94,8 @@ impl Draft {
             headers: Bytes::new(),
             payload,
             publisher: None,
-            options: None,
+            skip_history: false,
         }
-    }
-
-    /// Whether the channel's history is not to keep it.
-    pub fn skips_history(&self) -> bool {
-        self.options
-            .as_ref()
-            .is_some_and(|options| options.skip_history)
     }
 
     /// The publication at that place.

@@ -295,7 +295,7 @@ impl Stream {
 
     fn number(&mut self, now_ms: u64, draft: Draft) -> Publication {
         self.position.offset += 1;
-        let is_kept = !draft.skips_history();
+        let is_kept = !draft.skip_history;
         let publication = draft.numbered(self.position);
         if let Some(kept) = &mut self.kept
             && is_kept

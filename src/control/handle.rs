@@ -22,6 +22,8 @@ pub enum Letter {
     /// Publish, and say where in the stream.
     Publish {
         channel: ChannelName,
+        /// Not if something was published with the same key shortly before.
+        key: Option<Box<str>>,
         draft: Draft,
         answer: Option<oneshot::Sender<Placed>>,
     },
@@ -131,16 +133,18 @@ impl Handle {
         channel: &ChannelName,
         draft: Draft,
     ) -> Result<Position, PublishError> {
-        self.place(channel, draft).await?.wait().await
+        self.place(channel, draft, None).await?.wait().await
     }
 
-    /// Sends a message on its way, and leaves the waiting for its place to who asks.
+    /// Sends a message on its way, and leaves the waiting for its place to who asks. With a key it is not
+    /// published if something was published with the same shortly before, whose place is the answer then.
     pub(crate) async fn place(
         &self,
         channel: &ChannelName,
         draft: Draft,
+        key: Option<Box<str>>,
     ) -> Result<Placing, PublishError> {
-        let (letter, answered) = publish(channel, draft);
+        let (letter, answered) = publish(channel, draft, key);
         match self.letters.send(letter).await {
             Ok(()) => Ok(Placing(answered)),
             Err(_) => Err(PublishError::ShuttingDown),
@@ -250,7 +254,7 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, draft(message.into()));
+        let (letter, answered) = publish(channel, draft(message.into()), None);
         if self.letters.blocking_send(letter).is_err() {
             return Err(PublishError::ShuttingDown);
         }
@@ -271,6 +275,7 @@ impl Handle {
     ) -> Result<(), PostError> {
         self.post(Letter::Publish {
             channel: channel.clone(),
+            key: None,
             draft: draft(message.into()),
             answer: None,
         })
@@ -368,10 +373,15 @@ fn draft(payload: Payload) -> Draft {
     Draft::new(kind, payload)
 }
 
-fn publish(channel: &ChannelName, draft: Draft) -> (Letter, oneshot::Receiver<Placed>) {
+fn publish(
+    channel: &ChannelName,
+    draft: Draft,
+    key: Option<Box<str>>,
+) -> (Letter, oneshot::Receiver<Placed>) {
     let (answer, answered) = oneshot::channel();
     let letter = Letter::Publish {
         channel: channel.clone(),
+        key,
         draft,
         answer: Some(answer),
     };

@@ -66,7 +66,8 @@ async fn publish_body(
     } else {
         Kind::of(&body)
     };
-    let payload = Payload::new(kind, body);
+    // A history may keep it for long, and is not to keep the connection's whole buffer with it.
+    let payload = Payload::new(kind, Bytes::copy_from_slice(&body));
     match control.handle.publish(&channel, payload).await {
         Ok(position) => api::json_response(StatusCode::OK, api::position_json(position)),
         Err(error) => (

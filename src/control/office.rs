@@ -99,15 +99,24 @@ impl Office {
         match letter {
             Letter::Publish {
                 channel,
+                key,
                 draft,
                 answer,
             } => {
                 let shard = channel.owner(&self.hasher, self.shards);
                 let ticket = answer.map(|answer| self.note_call(Call::Publish(answer)));
-                let request = Request::Publish {
-                    channel,
-                    draft,
-                    ticket,
+                let request = match key {
+                    Some(key) => Request::PublishOnce {
+                        channel,
+                        key,
+                        draft: Box::new(draft),
+                        ticket,
+                    },
+                    None => Request::Publish {
+                        channel,
+                        draft,
+                        ticket,
+                    },
                 };
                 self.outgoing.push_back((shard, request));
             }

@@ -170,6 +170,17 @@ pub enum Request {
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
     },
+    /// The same, unless something was published with that key shortly before: then the answer is its place.
+    PublishOnce {
+        /// The channel.
+        channel: ChannelName,
+        /// At most [`KEY_BYTES_MAX`](crate::channel::KEY_BYTES_MAX) bytes.
+        key: Box<str>,
+        /// The message.
+        draft: Box<Draft>,
+        /// Where [`Delivery::Published`] goes, if the publisher waits for it.
+        ticket: Option<Ticket>,
+    },
     /// A question about a channel. Answered by [`Delivery::Answered`].
     Ask {
         /// The channel.

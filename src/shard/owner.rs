@@ -34,7 +34,16 @@ impl Shard {
                 draft,
                 ticket,
             } => {
-                let result = self.deliver(now_ms, channel, draft);
+                let result = self.deliver(now_ms, &channel, draft);
+                self.confirm(now_ms, from, ticket, result);
+            }
+            Request::PublishOnce {
+                channel,
+                key,
+                draft,
+                ticket,
+            } => {
+                let result = self.deliver_once(now_ms, channel, key, *draft);
                 self.confirm(now_ms, from, ticket, result);
             }
             Request::Queue { queue, request } => {
@@ -181,30 +190,25 @@ impl Shard {
         }
     }
 
-    /// Numbers a message and sends it to every shard with subscribers, unless that was done already.
-    fn deliver(
+    /// Publishes a message unless something was published with that key shortly before.
+    fn deliver_once(
         &mut self,
         now_ms: u64,
         channel: ChannelName,
-        mut draft: Draft,
+        key: Box<str>,
+        draft: Draft,
     ) -> Result<Position, Refused> {
-        let key = draft
-            .options
-            .as_mut()
-            .and_then(|options| options.idempotency_key.take());
-        let Some(key) = key else {
-            return self.deliver_anew(now_ms, &channel, draft);
-        };
         if let Some(position) = self.idempotency.find(now_ms, &channel, &key) {
             self.counters.publications_repeated += 1;
             return Ok(position);
         }
-        let position = self.deliver_anew(now_ms, &channel, draft)?;
+        let position = self.deliver(now_ms, &channel, draft)?;
         self.idempotency.note(now_ms, channel, key, position);
         Ok(position)
     }
 
-    fn deliver_anew(
+    /// Numbers a message and sends it to every shard with subscribers.
+    fn deliver(
         &mut self,
         now_ms: u64,
         channel: &ChannelName,

@@ -57,10 +57,10 @@ impl Users {
 
     /// Forgets a connection.
     pub fn forget(&mut self, key: Key) {
-        if !self
+        if self
             .identities
             .get(&key.slot)
-            .is_some_and(|known| known.key == key)
+            .is_none_or(|known| known.key != key)
         {
             return;
         }

@@ -13,7 +13,7 @@ use crate::channel::KEY_BYTES_MAX;
 use crate::control::PublishError;
 use crate::control::handle::Placing;
 use crate::json;
-use crate::publication::{Draft, Kind, PublishOptions};
+use crate::publication::{Draft, Kind};
 use crate::stomp::UserHeaders;
 
 /// Channels of one broadcast.
@@ -51,12 +51,20 @@ struct Options {
     idempotency_key: Option<String>,
 }
 
+/// What is to be published.
+#[derive(Clone)]
+struct Outgoing {
+    draft: Draft,
+    /// Not if something was published with the same shortly before.
+    key: Option<Box<str>>,
+}
+
 /// `publish`: the position that the message got.
 pub async fn publish(control: &Control, body: &Bytes) -> Reply {
     let (call, data): (Publish, _) =
         json::parse_around(body, "data").map_err(ApiError::malformed)?;
-    let draft = draft(control, call.options, data)?;
-    let placing = place(control, &call.channel, draft).await?;
+    let outgoing = outgoing(control, call.options, data)?;
+    let placing = place(control, &call.channel, outgoing).await?;
     placed(placing).await
 }
 
@@ -74,11 +82,11 @@ pub async fn broadcast(control: &Control, body: &Bytes) -> Reply {
             "at most {CHANNELS_MAX} channels in one broadcast"
         )));
     }
-    let draft = draft(control, call.options, data)?;
+    let outgoing = outgoing(control, call.options, data)?;
     // All are under way before the first answer is waited for.
     let mut under_way = Vec::with_capacity(call.channels.len());
     for channel in &call.channels {
-        under_way.push(place(control, channel, draft.clone()).await);
+        under_way.push(place(control, channel, outgoing.clone()).await);
     }
     let mut responses = Vec::with_capacity(under_way.len());
     for placing in under_way {
@@ -94,8 +102,11 @@ pub async fn broadcast(control: &Control, body: &Bytes) -> Reply {
     Ok(format!("{{\"responses\":[{}]}}", responses.join(",")))
 }
 
-/// The message that is to be published.
-fn draft(control: &Control, options: Options, data: Option<Bytes>) -> Result<Draft, ApiError> {
+fn outgoing(
+    control: &Control,
+    options: Options,
+    data: Option<Bytes>,
+) -> Result<Outgoing, ApiError> {
     let (kind, payload) = match (options.b64data, data) {
         (Some(text), _) if !text.is_empty() => {
             let bytes = BASE64_STANDARD
@@ -103,7 +114,8 @@ fn draft(control: &Control, options: Options, data: Option<Bytes>) -> Result<Dra
                 .map_err(|error| ApiError::bad_request(format!("b64data is no base64: {error}")))?;
             (Kind::of(&bytes), Bytes::from(bytes))
         }
-        (_, Some(data)) => (Kind::Text, data),
+        // A history may keep it for long, and is not to keep the whole body with it.
+        (_, Some(data)) => (Kind::Text, Bytes::copy_from_slice(&data)),
         (_, None) => return Err(ApiError::malformed(json::JsonError::NoData)),
     };
     if payload.len() > control.message_bytes_max {
@@ -111,22 +123,18 @@ fn draft(control: &Control, options: Options, data: Option<Bytes>) -> Result<Dra
     }
     let mut draft = Draft::new(kind, payload);
     draft.headers = headers(options.tags.unwrap_or_default())?;
+    draft.skip_history = options.skip_history;
     let key = options.idempotency_key.filter(|key| !key.is_empty());
-    if let Some(key) = &key
-        && key.len() > KEY_BYTES_MAX
-    {
-        return Err(ApiError::bad_request(format!(
+    match &key {
+        Some(key) if key.len() > KEY_BYTES_MAX => Err(ApiError::bad_request(format!(
             "idempotency_key has {} bytes: at most {KEY_BYTES_MAX} are allowed",
             key.len()
-        )));
+        ))),
+        _ => Ok(Outgoing {
+            draft,
+            key: key.map(Into::into),
+        }),
     }
-    draft.options = (key.is_some() || options.skip_history).then(|| {
-        Box::new(PublishOptions {
-            skip_history: options.skip_history,
-            idempotency_key: key.map(Into::into),
-        })
-    });
-    Ok(draft)
 }
 
 /// Tags are what STOMP calls user headers.
@@ -148,9 +156,11 @@ fn headers(tags: BTreeMap<String, String>) -> Result<Bytes, ApiError> {
 }
 
 /// Sends a message on its way.
-async fn place(control: &Control, channel: &str, draft: Draft) -> Result<Placing, ApiError> {
+async fn place(control: &Control, channel: &str, outgoing: Outgoing) -> Result<Placing, ApiError> {
     let channel = channel_name(channel)?;
-    control.handle.place(&channel, draft).await.map_err(refused)
+    let Outgoing { draft, key } = outgoing;
+    let placing = control.handle.place(&channel, draft, key).await;
+    placing.map_err(refused)
 }
 
 /// Waits for the place that it got.

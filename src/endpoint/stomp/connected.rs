@@ -252,7 +252,7 @@ impl Connected {
                     headers,
                     payload,
                     publisher: None,
-                    options: None,
+                    skip_history: false,
                 };
                 work.context.publish_draft(channel, draft)
             }
