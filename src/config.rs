@@ -75,7 +75,7 @@ settings_table! {
         insecure: bool = false;
     }
 
-    /// Which web pages may open a WebSocket: the `Origin` header of the opening handshake.
+    /// Which web pages may open a WebSocket or read an event stream: the `Origin` header of the request.
     origins: OriginsConfig {
         /// The origins to let in; every other one is answered with 403. An entry is `*` (any origin), an exact origin
         /// (`https://app.example.com`), or one with `*` for a label or the port (`https://*.example.com:*`).
@@ -154,7 +154,7 @@ settings_table! {
         /// How long a new connection may take to send its request head; then it is answered with 408 and closed.
         head_ms: u64 = 5_000, 10..=600_000 "milliseconds";
 
-        /// How often a connection is sent a ping.
+        /// How often a connection is sent a ping, or a comment if it is an event stream.
         ping_interval_ms: u64 = 25_000, 10..=3_600_000 "milliseconds";
 
         /// How long a client may leave a ping unanswered; then its connection is closed.
@@ -168,6 +168,13 @@ settings_table! {
 
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
+    }
+
+    /// Event streams (Server-Sent Events), at /sub.
+    sse: SseConfig {
+        /// How long a client is told to wait before it connects again. Each is told another time between half of this and
+        /// one and a half, so that not all clients come back at once.
+        retry_ms: u64 = 2_000, 10..=600_000 "milliseconds";
     }
 
     /// STOMP over WebSocket, at /stomp and /ws.
@@ -200,6 +207,22 @@ settings_table! {
 
         /// Bytes that all transactions of one connection may hold.
         transaction_bytes_max: usize = 1_048_576, 1_024..=1_073_741_824 "bytes a connection";
+    }
+
+    /// Centrifugo's client protocol, at /connection/websocket.
+    centrifuge: CentrifugeConfig {
+        /// How long a new connection may take to send its connect command; then it is closed with code 3502.
+        connect_ms: u32 = 10_000, 10..=600_000 "milliseconds";
+
+        /// For how long a connection or a subscription goes on whose token has expired, so that the client can bring
+        /// another one. Clients begin to do that when it expires. Then the connection is closed with code 3005, or the
+        /// subscription ended with code 2501.
+        expired_ms: u32 = 25_000, 0..=600_000 "milliseconds", 0 = "it ends when it expires";
+
+        /// The longest WebSocket message, which may hold many commands: a client that has lost its connection subscribes
+        /// to all its channels at once. No less than `limits.message_bytes_max` and 4,096 in any case. A longer one closes the
+        /// connection with code 1009, after which clients do not come back.
+        commands_bytes_max: usize = 131_072, 1_024..=67_108_864 "bytes a message";
     }
 
     /// Queues: STOMP's destinations /queue/{name}, of which each message goes to one consumer at a time. They are kept in

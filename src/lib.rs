@@ -60,6 +60,7 @@
 pub mod access;
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod centrifuge;
 pub mod channel;
 pub mod cli;
 pub mod config;
@@ -75,6 +76,7 @@ pub mod rules;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod sse;
 pub mod stomp;
 pub mod table;
 pub mod ws;

@@ -27,6 +27,7 @@ fn serve(config: Config) -> ExitCode {
         .internal(internal)
         .raw_protocol()
         .stomp_protocol()
+        .centrifuge_protocol()
         .heed_signals()
         .start();
     match server {

@@ -73,7 +73,8 @@ counters! {
     backlogged: Gauge "backlogged_connections" "Connections that have bytes waiting.";
     mailbox_depth: Gauge "mailbox_depth" "Mail to other shards that their mailboxes had no room for yet.";
     accepted: Counter "connections_accepted" "Connections accepted.";
-    handshakes: Counter "handshakes" "Opening handshakes completed.";
+    handshakes: Counter "handshakes" "Opening handshakes completed, those of event streams included.";
+    event_streams: Counter "event_streams" "Event streams (Server-Sent Events) begun.";
     closed: Counter "connections_closed" "Connections whose socket has been closed.";
     refused_full: Counter "connections_refused" {reason = "full"} "Connections and requests refused, by reason.";
     refused_peer: Counter "connections_refused" {reason = "peer"} "Too many connections of one peer address.";
@@ -120,6 +121,7 @@ counters! {
     decompressed_bytes_out: Counter "decompression_bytes" {side = "out"} "Bytes made of them, those of refused messages included.";
     subscriptions_refused: Counter "subscriptions_refused" "Subscriptions refused because there were too many channels or queues.";
     pings: Counter "pings" "Pings sent.";
+    keep_alives: Counter "keep_alives" "Comments sent on event streams, which get no pings.";
     turns: Counter "turns" "Turns of the shard's loop.";
     turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";
 }

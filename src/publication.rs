@@ -106,6 +106,7 @@ impl Draft {
             headers: self.headers,
             payload: self.payload,
             publisher: self.publisher,
+            channel: None,
         }
     }
 }
@@ -124,6 +125,9 @@ pub struct Publication {
     pub payload: Bytes,
     /// Who has published it, where its protocol tells the others that.
     pub publisher: Option<Arc<ClientInfo>>,
+    /// The channel that it was published to, for subscribers that it reaches by a pattern of names. Behind
+    /// a thin pointer, because publications are moved through mailboxes.
+    pub channel: Option<Arc<Box<str>>>,
 }
 
 /// Who a client is, as presence shows it.

@@ -9,6 +9,7 @@ use foldhash::quality::FixedState;
 use super::deadlines::Deadlines;
 use super::members::MemberId;
 use super::namespace::{Namespace, Namespaces};
+use super::patterns::{Patterns, is_pattern};
 use super::stream::Stream;
 use super::{Answer, ChannelName, Question, Refused, ShardSet};
 use crate::publication::{Begun, ClientInfo, Draft, Position, Publication, Since};
@@ -81,6 +82,8 @@ pub struct Directory {
     /// Streams that somebody is subscribed to.
     used: usize,
     next_epoch: u64,
+    /// Who is subscribed to many channels at once; the same on all shards.
+    patterns: Patterns,
 }
 
 impl Directory {
@@ -101,6 +104,7 @@ impl Directory {
             history_bytes: 0,
             used: 0,
             next_epoch: first_epoch,
+            patterns: Patterns::default(),
         }
     }
 
@@ -196,6 +200,48 @@ impl Directory {
         Ok(published)
     }
 
+    /// Whether a subscription to that name is one to all channels that it fits.
+    pub fn takes_as_pattern(&self, name: &ChannelName) -> bool {
+        is_pattern(name.as_str()) && self.namespaces.of(name.as_str()).wildcards
+    }
+
+    /// Notes that a shard has subscribers to a pattern.
+    ///
+    /// # Errors
+    /// [`ChannelsFull`] when the pattern is new and there are as many as there may be channels.
+    pub fn subscribe_pattern(
+        &mut self,
+        pattern: &ChannelName,
+        shard: usize,
+    ) -> Result<(), ChannelsFull> {
+        if self.patterns.len() >= self.limits.channels_max && !self.patterns.contains(pattern) {
+            return Err(ChannelsFull);
+        }
+        self.patterns.insert(pattern, shard);
+        Ok(())
+    }
+
+    /// Notes that a shard has no subscriber to a pattern left.
+    pub fn leave_pattern(&mut self, pattern: &ChannelName, shard: usize) {
+        self.patterns.remove(pattern, shard);
+    }
+
+    /// The patterns that a channel fits, and the shards with subscribers to them. A pattern reaches the
+    /// channels of its own namespace only: what another one says about who may hear it holds for that.
+    pub fn matches(&self, channel: &ChannelName) -> Vec<(ChannelName, ShardSet)> {
+        if self.patterns.is_empty() || channel.user().is_some() {
+            return Vec::new();
+        }
+        let namespace = self.namespaces.of(channel.as_str());
+        if !namespace.wildcards {
+            return Vec::new();
+        }
+        let mut matches = self.patterns.matches(channel.as_str());
+        matches
+            .retain(|(pattern, _)| std::ptr::eq(self.namespaces.of(pattern.as_str()), namespace));
+        matches
+    }
+
     /// Answers a question about a channel. Only one about its history makes a channel that is not there, so
     /// that the place that the answer names stays true.
     pub fn answer(&mut self, now_ms: u64, channel: &ChannelName, question: Question) -> Answer {
@@ -282,9 +328,10 @@ impl Directory {
         self.history_bytes
     }
 
-    /// Number of (channel, shard) pairs with interest: what must be zero when nobody is left.
+    /// Number of (channel or pattern, shard) pairs with interest: what must be zero when nobody is left.
     pub fn interests(&self) -> usize {
-        self.streams.values().map(Stream::interests).sum()
+        let streams = self.streams.values().map(Stream::interests);
+        streams.sum::<usize>() + self.patterns.interests()
     }
 
     /// Subscriptions that are counted one by one: what must be zero when nobody is left.

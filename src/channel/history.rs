@@ -166,6 +166,7 @@ mod tests {
             headers: Bytes::new(),
             payload: Bytes::from(vec![b'x'; payload]),
             publisher: None,
+            channel: None,
         }
     }
 

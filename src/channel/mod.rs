@@ -10,6 +10,7 @@ mod idempotency;
 mod members;
 mod name;
 mod namespace;
+mod patterns;
 mod question;
 mod queue;
 mod refused;

@@ -207,6 +207,7 @@ impl Office {
                         self.surveys.forget_shard(peer);
                     }
                     Delivery::Subscribed { .. }
+                    | Delivery::PatternNoted { .. }
                     | Delivery::Publication { .. }
                     | Delivery::Event { .. }
                     | Delivery::Handed(_)

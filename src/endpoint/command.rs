@@ -31,7 +31,7 @@ impl fmt::Display for ConnectionName {
 /// What a session wants of its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// The opening handshake is over; the connection is a WebSocket now.
+    /// The request is answered; the connection is a WebSocket or an event stream now.
     Opened,
     /// Subscribe to a channel. Nothing happens if there is a subscription to it in the same lane.
     Subscribe {

@@ -13,8 +13,18 @@ use crate::encoding::{Encoding, Form};
 use crate::publication::{ClientInfo, Draft, Kind, Since};
 use crate::raw;
 use crate::rules::Rules;
+use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
+
+/// How a connection is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    /// In WebSocket frames, compressed as agreed.
+    WebSocket(Option<Agreement>),
+    /// In events. How much the client has said that nobody wanted to hear, in pieces.
+    EventStream(u8),
+}
 
 /// What a callback can look at.
 #[derive(Clone, Copy)]
@@ -31,7 +41,7 @@ pub(crate) struct Sight<'a> {
 pub struct Context<'a> {
     sight: Sight<'a>,
     next_number: &'a mut u32,
-    deflate: Option<Agreement>,
+    transport: Transport,
     codec: &'a mut Codec,
     out: &'a mut BytesMut,
     commands: &'a mut Vec<Command>,
@@ -42,7 +52,7 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         sight: Sight<'a>,
         next_number: &'a mut u32,
-        deflate: Option<Agreement>,
+        transport: Transport,
         codec: &'a mut Codec,
         out: &'a mut BytesMut,
         commands: &'a mut Vec<Command>,
@@ -50,7 +60,7 @@ impl<'a> Context<'a> {
         Self {
             sight,
             next_number,
-            deflate,
+            transport,
             codec,
             out,
             commands,
@@ -99,6 +109,12 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client
+    /// cannot answer, and not a WebSocket.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(self.transport, Transport::EventStream(_))
+    }
+
     /// Sends a message to this connection, in front of all publications that have not left yet.
     pub fn send(&mut self, message: Message<'_>) {
         self.put(message.kind(), message.as_bytes());
@@ -122,7 +138,12 @@ impl<'a> Context<'a> {
     /// Returns the number that [`Endpoint::subscribed`](super::Endpoint::subscribed) is called with
     /// when it has begun.
     pub fn subscribe(&mut self, channel: ChannelName) -> u32 {
-        self.subscribe_in(channel, Form::Raw)
+        let form = match self.transport {
+            Transport::WebSocket(_) => Form::Raw,
+            // There may be more channels.
+            Transport::EventStream(_) => Form::Sse { with_ids: false },
+        };
+        self.subscribe_in(channel, form)
     }
 
     /// Subscribes this connection to publications in a form of a protocol's own.
@@ -139,7 +160,10 @@ impl<'a> Context<'a> {
         since: Option<Since>,
         info: Option<Arc<ClientInfo>>,
     ) -> u32 {
-        let deflate = self.deflate.map(Agreement::server_window);
+        let deflate = match self.transport {
+            Transport::WebSocket(deflate) => deflate.map(Agreement::server_window),
+            Transport::EventStream(_) => None,
+        };
         self.push_subscribe(Subscribe {
             channel,
             via: Via::Lane(Encoding { form, deflate }),
@@ -151,8 +175,20 @@ impl<'a> Context<'a> {
     /// Subscribes as [`Context::subscribe`] does, and recovers: what was published since that place comes
     /// first, if the channel's history has it all. [`Endpoint::subscribed`](super::Endpoint::subscribed) is
     /// told whether it has.
+    ///
+    /// On an event stream every event of that channel has its position as its id, which a client brings back in
+    /// `Last-Event-ID`. It can name one channel only.
     pub fn subscribe_since(&mut self, channel: ChannelName, since: Since) -> u32 {
-        self.subscribe_with(channel, Form::Raw, Some(since), None)
+        self.subscribe_alone(channel, Some(since))
+    }
+
+    /// Subscribes to the one channel of a connection: the ids of an event stream speak for it.
+    pub(crate) fn subscribe_alone(&mut self, channel: ChannelName, since: Option<Since>) -> u32 {
+        let form = match self.transport {
+            Transport::WebSocket(_) => Form::Raw,
+            Transport::EventStream(_) => Form::Sse { with_ids: true },
+        };
+        self.subscribe_with(channel, form, since, None)
     }
 
     /// Subscribes this connection so that
@@ -342,6 +378,8 @@ impl<'a> Context<'a> {
 
     /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,
     /// behind what was sent to it before. Nothing is received any more.
+    ///
+    /// An event stream has no codes: its client sees the end and connects again, unless an event has told it not to.
     pub fn close(&mut self, code: CloseCode, reason: impl Into<String>) {
         self.closing.get_or_insert_with(|| (code, reason.into()));
     }
@@ -349,6 +387,13 @@ impl<'a> Context<'a> {
     /// Sends bytes of which is known what they are: a text must be UTF-8.
     pub(crate) fn send_kind(&mut self, kind: Kind, bytes: &[u8]) {
         self.put(kind, bytes);
+    }
+
+    /// Appends what only event streams have: blocks of the stream, whole. Nothing on a WebSocket.
+    pub(crate) fn send_blocks(&mut self, put: impl FnOnce(&mut BytesMut)) {
+        if self.is_event_stream() && self.closing.is_none() {
+            put(self.out);
+        }
     }
 
     pub(crate) fn send_payload(&mut self, payload: &Payload) {
@@ -361,9 +406,15 @@ impl<'a> Context<'a> {
     }
 
     fn put(&mut self, kind: Kind, bytes: &[u8]) {
-        if self.closing.is_none() {
-            self.codec
-                .put_frame(self.out, self.deflate, raw::opcode(kind), bytes);
+        if self.closing.is_some() {
+            return;
+        }
+        match self.transport {
+            Transport::WebSocket(deflate) => {
+                let opcode = raw::opcode(kind);
+                self.codec.put_frame(self.out, deflate, opcode, bytes);
+            }
+            Transport::EventStream(_) => sse::put_message(self.out, kind, bytes),
         }
     }
 

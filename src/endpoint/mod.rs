@@ -1,4 +1,4 @@
-//! What happens on a connection once it is a WebSocket: endpoints, the built-in ones and those of
+//! What happens on a connection once it is a WebSocket or an event stream: endpoints, the built-in ones and those of
 //! programs that embed the server.
 //!
 //! An [`Endpoint`] has four callbacks: open, message, close and error. A [`Route`] says at which
@@ -12,27 +12,30 @@
 
 #![forbid(unsafe_code)]
 
+pub mod centrifuge;
 mod closed;
 mod command;
 mod context;
 mod erased;
+pub(crate) mod event_stream;
 mod message;
 mod order;
 pub mod raw;
 mod request;
 mod route;
+mod since;
 pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
 pub use command::{Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
-pub(crate) use context::Sight;
 pub use context::{Context, Publisher};
+pub(crate) use context::{Sight, Transport};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
 pub use message::{Message, Payload};
 pub use order::{Addressee, Order, OrderedSubscription};
 pub use request::{Attributes, Request};
-pub use route::{Destination, Found, Page, Route, RouteError, Routes};
+pub use route::{Destination, Found, Opening, Page, Route, RouteError, Routes};
 
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -42,11 +45,13 @@ use crate::ws::handshake::Refusal;
 
 /// The line for paths that lead nowhere, where the server's own protocols are served.
 pub const NOT_FOUND: &str = "there is nothing at this path: subscribe at /sub/{channel}, publish at /pub/{channel}, \
-                             speak STOMP at /stomp";
+                             speak STOMP at /stomp, Centrifugo's protocol at /connection/websocket";
 
 /// The routes of the server's own protocols.
 pub fn protocols(config: &Config) -> impl Iterator<Item = Route> {
-    raw::routes(config.echo).chain(stomp::routes(config))
+    raw::routes(config.echo)
+        .chain(stomp::routes(config))
+        .chain(centrifuge::routes(config))
 }
 
 /// What connections at a path do.
@@ -180,8 +185,9 @@ pub trait Endpoint: 'static {
     }
 
     /// The server closes the connection with that code, because of a limit, a broken frame, an order or its
-    /// own end: the last chance to say something in the endpoint's protocol. Not called when an endpoint
-    /// has asked for the close itself, nor when nothing can be sent any more.
+    /// own end: the last chance to say something in the endpoint's protocol, also by a code and a reason of
+    /// its own with [`Context::close`]. Not called when an endpoint has asked for the close itself, nor when
+    /// nothing can be sent any more.
     fn farewell(
         &mut self,
         state: &mut Self::State,

@@ -1,17 +1,24 @@
 //! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
-//! `/echo`.
+//! `/echo`. The first two are event streams as well.
 
+use super::since::{refuse_since, since};
 use super::{Context, Endpoint, Message, Request, Route};
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, Refused};
+use crate::publication::{Begun, Recovery};
+use crate::sse;
+use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
+
+/// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
+const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
 
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
-        Route::new("/sub/{*channel}", || Subscriber),
-        Route::new("/sub", || Several),
+        Route::new("/sub/{*channel}", || Subscriber).event_stream(),
+        Route::new("/sub", || Several).event_stream(),
         // A catch-all does not match nothing at all, which deserves its own answer.
-        Route::new("/sub/", || Subscriber),
+        Route::new("/sub/", || Subscriber).event_stream(),
         Route::new("/pub/{*channel}", || Publish),
         Route::new("/pub/", || Publish),
     ];
@@ -26,35 +33,88 @@ impl Endpoint for Subscriber {
     type State = ();
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        context.subscribe(channel(request)?);
+        context.subscribe_alone(channel(request)?, since(request)?);
         Ok(())
     }
 
     fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn subscribed(
+        &mut self,
+        (): &mut (),
+        _: u32,
+        result: Result<Begun, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        begin(result, context);
+    }
 }
 
 /// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
 /// is for the payload to say.
 struct Several;
 
-impl Endpoint for Several {
-    type State = ();
+/// Whether a connection is subscribed to one channel alone.
+struct Alone(bool);
 
-    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        let channels = request.query().unwrap_or_default().split('&');
-        let mut channels = channels.filter_map(|pair| pair.strip_prefix("channel="));
-        let Some(first) = channels.next() else {
+impl Endpoint for Several {
+    type State = Alone;
+
+    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Alone, Refusal> {
+        let channels = channels(request)?;
+        let Some(first) = channels.first() else {
             let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
             return Err(Refusal::new(400, help));
         };
-        for encoded in std::iter::once(first).chain(channels) {
-            let name = handshake::percent_decode(encoded)?;
-            context.subscribe(ChannelName::parse(&name)?);
+        let alone = channels.iter().all(|channel| channel == first);
+        if alone {
+            context.subscribe_alone(first.clone(), since(request)?);
+        } else {
+            refuse_since(request)?;
+            for channel in channels {
+                context.subscribe(channel);
+            }
         }
-        Ok(())
+        Ok(Alone(alone))
     }
 
-    fn message(&mut self, (): &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    fn message(&mut self, _: &mut Alone, _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn subscribed(
+        &mut self,
+        Alone(alone): &mut Alone,
+        _: u32,
+        result: Result<Begun, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(_) if !*alone => {}
+            result => begin(result, context),
+        }
+    }
+}
+
+/// Tells the client how its subscription to its only channel has begun.
+fn begin(result: Result<Begun, Refused>, context: &mut Context<'_>) {
+    let begun = match result {
+        Ok(begun) => begun,
+        Err(refused) => return context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
+    };
+    let position = begun.position;
+    let is_gap = begun.recovery == Recovery::Gap;
+    if is_gap && !context.is_event_stream() {
+        context.close(CloseCode::GAP, GAP);
+    } else if is_gap {
+        context.send_blocks(|out| sse::put_gap(out, position));
+    } else if begun
+        .recovery
+        .missed()
+        .is_none_or(|missed| missed.is_empty())
+    {
+        // A client that is cut off before the first publication knows from where on it has missed something. Where
+        // it is sent what it has missed, that says where it stands; this would be ahead of it.
+        context.send_blocks(|out| sse::put_position(out, position));
+    }
 }
 
 /// `/pub/{channel}`: every message is published.
@@ -97,4 +157,13 @@ fn channel(request: &Request<'_>) -> Result<ChannelName, Refusal> {
     Ok(ChannelName::parse(
         request.parameter("channel").unwrap_or_default(),
     )?)
+}
+
+/// The channels that a query names.
+fn channels(request: &Request<'_>) -> Result<Vec<ChannelName>, Refusal> {
+    let pairs = request.query().unwrap_or_default().split('&');
+    pairs
+        .filter_map(|pair| pair.strip_prefix("channel="))
+        .map(|encoded| Ok(ChannelName::parse(&handshake::percent_decode(encoded)?)?))
+        .collect()
 }

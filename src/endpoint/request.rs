@@ -8,12 +8,13 @@ use crate::ws::handshake::Head;
 /// What an interceptor attaches to a request for the endpoint: at most one value of each type.
 pub use http::Extensions as Attributes;
 
-/// An opening handshake: path, query, headers, and whose it is.
+/// An opening handshake, or a request for an event stream: path, query, headers, and whose it is.
 pub struct Request<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) parameters: Vec<(&'a str, Cow<'a, str>)>,
     pub(super) peer: IpAddr,
     pub(super) subprotocol: Option<&'static str>,
+    pub(super) event_stream: bool,
     pub(super) attributes: Attributes,
 }
 
@@ -55,6 +56,11 @@ impl<'a> Request<'a> {
     /// The subprotocol agreed on, if any.
     pub fn subprotocol(&self) -> Option<&'static str> {
         self.subprotocol
+    }
+
+    /// Whether it is for an event stream, at a [`Route::event_stream`](super::Route::event_stream), and not for a WebSocket.
+    pub fn is_event_stream(&self) -> bool {
+        self.event_stream
     }
 
     /// What the route's interceptor has attached.

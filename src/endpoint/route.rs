@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes};
 
 use super::Endpoint;
 use super::erased::Erased;
+use super::event_stream::{self, Answer};
 use super::request::{Attributes, Request};
 use crate::channel::NameError;
 use crate::ws::deflate::Policy;
@@ -54,6 +55,7 @@ pub struct Route {
     subprotocols: Vec<&'static str>,
     preference: Preference,
     message_bytes_max: Option<usize>,
+    event_stream: bool,
     interceptor: Option<Interceptor>,
 }
 
@@ -76,6 +78,7 @@ impl Route {
             subprotocols: Vec::new(),
             preference: Preference::Client,
             message_bytes_max: None,
+            event_stream: false,
             interceptor: None,
         }
     }
@@ -114,6 +117,18 @@ impl Route {
     /// with 1009. Without it the server's setting `limits.message_bytes_max` holds.
     pub fn message_bytes_max(mut self, bytes: usize) -> Self {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Serves event streams at the same paths (Server-Sent Events; HTML Standard, section 9.2): to requests with
+    /// `Accept: text/event-stream` that open no WebSocket.
+    ///
+    /// The endpoint's callbacks are the same; [`Request::is_event_stream`] and
+    /// [`Context::is_event_stream`](super::Context::is_event_stream) tell. What is sent, and what is published to channels
+    /// that the connection is subscribed to, reaches the client as events; the client itself can say nothing, so
+    /// [`Endpoint::message`] is not called.
+    pub fn event_stream(mut self) -> Self {
+        self.event_stream = true;
         self
     }
 
@@ -221,6 +236,14 @@ pub enum Found<'a> {
     Page(&'a Page),
 }
 
+/// How a connection is to be opened.
+pub enum Opening {
+    /// As a WebSocket.
+    WebSocket(Upgrade),
+    /// As an event stream, or by an answer in its place.
+    Http(Answer),
+}
+
 /// A path that leads to an endpoint.
 pub struct Destination<'a> {
     /// The route's number.
@@ -319,8 +342,8 @@ impl Routes {
 }
 
 impl<'a> Destination<'a> {
-    /// Checks the opening handshake (RFC 6455, section 4.2), agrees to compression as the policy has it, and shows it to the
-    /// interceptor.
+    /// Checks the opening handshake (RFC 6455, section 4.2), or the request for an event stream where there are such, agrees to
+    /// compression as the policy has it, and shows it to the interceptor.
     ///
     /// # Errors
     /// The refusal of the first who refuses.
@@ -329,24 +352,52 @@ impl<'a> Destination<'a> {
         head: &'a Head<'a>,
         peer: IpAddr,
         deflate: Option<&Policy>,
-    ) -> Result<(Upgrade, Request<'a>), Refusal> {
+    ) -> Result<(Opening, Request<'a>), Refusal> {
         let Prepared { origins, route } = self.prepared;
-        let upgrade =
-            handshake::upgrade_preferring(route.preference, head, origins, &route.subprotocols)?
-                .negotiate_deflate(head, deflate)?;
+        let streams = route.event_stream;
+        let answer = streams.then(|| event_stream::negotiate(head, origins));
+        let opening = match answer.flatten().transpose()? {
+            Some(answer) => Opening::Http(answer),
+            None => Opening::WebSocket(
+                handshake::upgrade_preferring(
+                    route.preference,
+                    head,
+                    origins,
+                    &route.subprotocols,
+                )?
+                .negotiate_deflate(head, deflate)?,
+            ),
+        };
         let mut request = Request {
             head,
             parameters: self.parameters,
             peer,
-            subprotocol: upgrade.subprotocol,
+            subprotocol: match &opening {
+                Opening::WebSocket(upgrade) => upgrade.subprotocol,
+                Opening::Http(_) => None,
+            },
+            event_stream: matches!(opening, Opening::Http(_)),
             attributes: Attributes::new(),
         };
-        if let Some(interceptor) = &route.interceptor {
+        // Who asks for the options shows nothing of itself yet.
+        let asks_options = matches!(opening, Opening::Http(Answer::Options(_)));
+        if let Some(interceptor) = route.interceptor.as_ref().filter(|_| !asks_options) {
             let mut attributes = Attributes::new();
-            interceptor(&request, &mut attributes)?;
+            let intercepted = interceptor(&request, &mut attributes);
+            intercepted.map_err(|refusal| opening.allow(refusal))?;
             request.attributes = attributes;
         }
-        Ok((upgrade, request))
+        Ok((opening, request))
+    }
+}
+
+impl Opening {
+    /// Lets the page that asks read a refusal, if its origin may.
+    pub fn allow(&self, refusal: Refusal) -> Refusal {
+        match self {
+            Self::WebSocket(_) | Self::Http(Answer::Options(_)) => refusal,
+            Self::Http(Answer::Stream(head) | Answer::Head(head)) => head.allow(refusal),
+        }
     }
 }
 

@@ -15,12 +15,17 @@ const RETRY_EVERY: Duration = Duration::from_millis(100);
 
 /// Binds `count` sockets to one address, over which the kernel spreads new connections.
 ///
+/// A connection whose peer leaves bytes unacknowledged for `unanswered_max` is dead to the kernel (`TCP_USER_TIMEOUT`): a
+/// poll reports it. The client of an event stream answers no pings, so that nothing else would find it out for a quarter
+/// of an hour.
+///
 /// # Errors
 /// [`SetupError`]; an address in use is one only after five seconds of trying.
 pub fn bind_shared(
     address: SocketAddr,
     count: usize,
     backlog: u32,
+    unanswered_max: Duration,
     flag: &'static str,
 ) -> Result<Vec<Socket>, SetupError> {
     retry(address, flag, || {
@@ -35,8 +40,9 @@ pub fn bind_shared(
             .map(|_| {
                 let socket = socket(address, true)?;
                 socket.bind(&bound)?;
-                // Accepted sockets inherit it: a publication is not to wait for an ACK.
+                // Accepted sockets inherit both: a publication is not to wait for an ACK.
                 socket.set_tcp_nodelay(true)?;
+                socket.set_tcp_user_timeout(Some(unanswered_max))?;
                 socket.set_nonblocking(true)?;
                 socket.listen(backlog.min(i32::MAX as u32) as i32)?;
                 Ok(socket)
@@ -93,5 +99,24 @@ fn retry<T>(
             }
             result => return result.map_err(|e| SetupError::from_listen(e, address, flag)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    #[test]
+    fn accepted_connections_inherit_what_the_listener_was_given() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let timeout = Duration::from_millis(12_345);
+        let listeners = bind_shared(any, 1, 8, timeout, "listen").unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let address = listeners[0].local_addr().unwrap().as_socket().unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        let (accepted, _) = listeners[0].accept().unwrap();
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(timeout));
+        assert!(accepted.tcp_nodelay().unwrap());
     }
 }

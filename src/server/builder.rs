@@ -52,6 +52,7 @@ pub struct Builder {
     pages: Vec<Page>,
     raw: bool,
     stomp: bool,
+    centrifuge: bool,
     internal: bool,
     heed_signals: bool,
     handle: Handle,
@@ -77,6 +78,7 @@ impl Builder {
             pages: Vec::new(),
             raw: false,
             stomp: false,
+            centrifuge: false,
             internal: false,
             heed_signals: false,
             handle,
@@ -145,6 +147,12 @@ impl Builder {
         self
     }
 
+    /// Adds the endpoint of Centrifugo's client protocol: `/connection/websocket`.
+    pub fn centrifuge_protocol(mut self) -> Self {
+        self.centrifuge = true;
+        self
+    }
+
     /// Closes all connections and ends the server at SIGTERM and SIGINT, and the process at once
     /// at the second of them.
     pub fn heed_signals(mut self) -> Self {
@@ -169,12 +177,16 @@ impl Builder {
         if self.stomp {
             self.routes.extend(endpoint::stomp::routes(&self.config));
         }
+        if self.centrifuge {
+            let routes = endpoint::centrifuge::routes(&self.config);
+            self.routes.extend(routes);
+        }
         let origins = &self.config.origins;
         let routes = Routes::new(
             self.routes,
             self.pages,
             (&origins.allowed, origins.missing_allowed),
-            if self.raw && self.stomp {
+            if self.raw && self.stomp && self.centrifuge {
                 endpoint::NOT_FOUND
             } else {
                 NOT_FOUND

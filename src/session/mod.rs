@@ -1,7 +1,7 @@
 //! One connection's state machine: bytes in, commands and bytes out.
 //!
-//! A session knows the request head, the WebSocket framing and which endpoint its connection is
-//! at; it knows nothing of sockets, of time, or of who else is connected. Feed it what has arrived
+//! A session knows the request head, the WebSocket framing, event streams and which endpoint its
+//! connection is at; it knows nothing of sockets, of time, or of who else is connected. Feed it what has arrived
 //! with [`Session::handle_input`]; it calls the endpoint, and appends replies to one buffer and
 //! commands to a list, both of which the shard empties before it feeds the next.
 //!
@@ -11,6 +11,7 @@
 
 mod head;
 mod open;
+mod stream;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -22,12 +23,13 @@ use crate::config::Config;
 pub use crate::endpoint::Command;
 use crate::endpoint::{
     self, Closed, ConnectionName, Context, Endpoints, Erased, Error, Message, Order, Publisher,
-    RouteError, Routes, Side, Sight, State as EndpointState, Timeout,
+    RouteError, Routes, Side, Sight, State as EndpointState, Timeout, Transport,
 };
 use crate::publication::{Begun, Position, Publication};
 use crate::rules::Rules;
+use crate::sse;
 use crate::ws::close::{self, CloseCode};
-use crate::ws::deflate::{Agreement, Codec, CompressionSettings, Policy, WindowBits};
+use crate::ws::deflate::{Codec, CompressionSettings, Policy, WindowBits};
 use crate::ws::frame::{self, Opcode};
 use crate::ws::handshake::{HeadLimits, Refusal};
 use crate::ws::message::{Item, Limits, ReadError, Reader};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub deflate: Option<Policy>,
     /// How messages are compressed where it is agreed on.
     pub compression: CompressionSettings,
+    /// After about how long the clients of event streams are to connect again, in ms.
+    pub retry_ms: u64,
     /// Which path leads where.
     pub routes: Routes,
 }
@@ -81,6 +85,7 @@ impl Settings {
                 level: config.deflate.level,
                 memory_level: config.deflate.memory_level,
             },
+            retry_ms: config.sse.retry_ms,
             routes,
         }
     }
@@ -132,7 +137,7 @@ pub struct Session(State);
 enum State {
     /// The request head is not complete yet.
     Head(Box<HeadBuffer>),
-    /// At an endpoint.
+    /// At an endpoint, as a WebSocket or as an event stream.
     Open(Open),
     /// The last word is said; what still arrives is of no interest.
     Over,
@@ -140,15 +145,25 @@ enum State {
 
 /// A connection at an endpoint.
 struct Open {
+    /// Of a WebSocket; an event stream has no use for it.
     reader: Reader,
     /// The endpoint's own.
     state: EndpointState,
     /// Which endpoint.
     route: u16,
-    /// About compression.
-    deflate: Option<Agreement>,
+    /// Kept small: it has room for the variants of the enum around it.
+    transport: Transport,
     /// Of the next subscription, or of the next publication to be confirmed.
     next_number: u32,
+}
+
+/// How what is sent to a connection falls into parts that must not be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// WebSocket frames, behind the answer to the opening handshake.
+    Frames,
+    /// The blocks of an event stream, behind the answer's head.
+    Blocks,
 }
 
 impl Session {
@@ -171,7 +186,11 @@ impl Session {
                 Err(refusal) => return self.refuse(&refusal, around),
             }
         }
-        self.handle_frames(&mut input[frames_from..], around)
+        let input = &mut input[frames_from..];
+        match self.is_event_stream() {
+            true => self.pass_over(input.len(), around),
+            false => self.handle_frames(input, around),
+        }
     }
 
     /// Does what somebody else has ordered, if the connection is open.
@@ -244,19 +263,39 @@ impl Session {
         matches!(self.0, State::Head(_))
     }
 
-    /// Whether WebSocket frames may still be sent.
-    pub fn is_open(&self) -> bool {
-        matches!(self.0, State::Open(_))
+    /// Whether the connection is an event stream that has not ended.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(
+            &self.0,
+            State::Open(Open {
+                transport: Transport::EventStream(_),
+                ..
+            })
+        )
     }
 
-    /// Appends a ping, the same for every connection.
-    pub fn put_ping(replies: &mut impl BufMut) {
+    /// What the bytes consist of that are being sent to the client.
+    pub fn framing(&self) -> Framing {
+        match self.is_event_stream() {
+            true => Framing::Blocks,
+            false => Framing::Frames,
+        }
+    }
+
+    /// Appends what keeps an idle connection alive: a ping, or a comment where the client of an event stream cannot
+    /// answer. Whether an answer is to be expected.
+    pub fn put_keep_alive(&self, replies: &mut impl BufMut) -> bool {
+        if self.is_event_stream() {
+            sse::put_keep_alive(replies);
+            return false;
+        }
         frame::put_frame(replies, Opcode::Ping, b"");
+        true
     }
 
     /// Ends the session from the server's side: a close frame where the connection is a
-    /// WebSocket, an answer with that status where it has not become one. An error where one is
-    /// the reason.
+    /// WebSocket, a word on when to come again where it is an event stream, an answer with that status where it has not
+    /// become either. An error where one is the reason.
     pub fn end(
         &mut self,
         code: CloseCode,
@@ -272,9 +311,9 @@ impl Session {
             }
             State::Over => {}
             State::Open(_) => {
-                self.say_farewell(code, reason, around);
-                close::put_close(around.replies, code, reason);
-                self.leave(&Closed::by_server(code, reason), error, around);
+                let (code, reason) = self.say_farewell(code, reason, around);
+                self.put_close(code, &reason, around);
+                self.leave(&Closed::by_server(code, &reason), error, around);
             }
         }
     }
@@ -301,7 +340,10 @@ impl Session {
             let State::Open(open) = &mut self.0 else {
                 return progress;
             };
-            let decompression = around.codec.decompression(open.deflate);
+            let Transport::WebSocket(deflate) = open.transport else {
+                return progress;
+            };
+            let decompression = around.codec.decompression(deflate);
             let settings = around.settings;
             let limits = settings.routes.limits(open.route, settings.messages);
             let read = open.reader.read(&mut input[at..], &limits, decompression);
@@ -361,19 +403,39 @@ impl Session {
 
     /// The client broke the protocol.
     fn refuse_input(&mut self, error: ReadError, around: &mut Surroundings<'_>) {
-        let (code, reason) = (error.close_code(), error.to_string());
-        self.say_farewell(code, &reason, around);
+        let (code, reason) = self.say_farewell(error.close_code(), &error.to_string(), around);
         close::put_close(around.replies, code, &reason);
         around.commands.push(Command::Close);
         let closed = Closed::by_server(code, &reason);
         self.leave(&closed, Some(&Error::Protocol(error)), around);
     }
 
-    /// Lets the endpoint say its last word in front of the server's close frame.
-    fn say_farewell(&mut self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
-        self.call_open(around, |endpoint, state, context| {
+    /// Appends the last that the server says: a close frame, or an event stream's last words.
+    fn put_close(&self, code: CloseCode, reason: &str, around: &mut Surroundings<'_>) {
+        if self.is_event_stream() {
+            stream::put_end(
+                around.replies,
+                reason,
+                around.name,
+                around.settings.retry_ms,
+            );
+        } else {
+            close::put_close(around.replies, code, reason);
+        }
+    }
+
+    /// Lets the endpoint say its last word in front of the server's close frame, and have another code and
+    /// reason in that.
+    fn say_farewell(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        around: &mut Surroundings<'_>,
+    ) -> (CloseCode, String) {
+        let own = self.call_open(around, |endpoint, state, context| {
             endpoint.farewell(state, code, reason, context);
         });
+        own.unwrap_or_else(|| (code, reason.to_owned()))
     }
 
     /// Lets something be done with an open connection.
@@ -400,7 +462,7 @@ impl Session {
         let mut context = Context::new(
             sight,
             &mut open.next_number,
-            open.deflate,
+            open.transport,
             around.codec,
             around.replies,
             around.commands,
@@ -412,7 +474,7 @@ impl Session {
     /// Closes the connection if a callback has asked for that.
     fn close_if(&mut self, closing: Option<(CloseCode, String)>, around: &mut Surroundings<'_>) {
         if let Some((code, reason)) = closing {
-            close::put_close(around.replies, code, &reason);
+            self.put_close(code, &reason, around);
             around.commands.push(Command::Close);
             self.leave(&Closed::by_server(code, &reason), None, around);
         }

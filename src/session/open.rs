@@ -1,8 +1,10 @@
 //! From the request head to an endpoint, or to a page.
 
 use super::head::HeadBuffer;
-use super::{Open, State, Surroundings};
-use crate::endpoint::{Command, Context, Destination, Found};
+use super::{Open, State, Surroundings, stream};
+use crate::endpoint::event_stream::Answer;
+use crate::endpoint::{Command, Context, Destination, Found, Opening, Transport};
+use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Head, Refusal};
 use crate::ws::message::Reader;
@@ -33,8 +35,7 @@ pub fn handle_head(
         match around.settings.routes.find(head.path())? {
             Found::Page(page) => {
                 page.put_response(head.method(), around.replies)?;
-                around.commands.push(Command::Close);
-                Ok((State::Over, None))
+                Ok(answered(around))
             }
             Found::Endpoint(destination) => open(destination, head, buffer, around),
         }
@@ -54,16 +55,34 @@ fn open(
 ) -> Result<(State, Option<(CloseCode, String)>), Refusal> {
     let route = destination.route;
     let policy = around.settings.deflate.as_ref();
-    let (upgrade, request) = destination.check(head, buffer.peer, policy)?;
-    let deflate = upgrade.deflate.map(|answer| answer.agreement);
+    let (opening, request) = destination.check(head, buffer.peer, policy)?;
     let (replies_from, commands_from) = (around.replies.len(), around.commands.len());
-    upgrade.put_response(around.replies);
+    let transport = match &opening {
+        Opening::WebSocket(upgrade) => {
+            upgrade.put_response(around.replies);
+            Transport::WebSocket(upgrade.deflate.map(|answer| answer.agreement))
+        }
+        Opening::Http(Answer::Stream(head)) => {
+            head.put(around.replies);
+            let retry_ms = stream::spread(around.name, around.settings.retry_ms);
+            sse::put_retry(around.replies, retry_ms);
+            Transport::EventStream(0)
+        }
+        Opening::Http(Answer::Head(head)) => {
+            head.put(around.replies);
+            return Ok(answered(around));
+        }
+        Opening::Http(Answer::Options(options)) => {
+            options.put(around.replies);
+            return Ok(answered(around));
+        }
+    };
     around.commands.push(Command::Opened);
     let mut next_number = 0;
     let mut context = Context::new(
         around.sight(),
         &mut next_number,
-        deflate,
+        transport,
         around.codec,
         around.replies,
         around.commands,
@@ -71,19 +90,25 @@ fn open(
     match around.endpoints.of(route).open(&request, &mut context) {
         Ok(state) => {
             let closing = context.into_closing();
-            let open = Open {
+            let state = State::Open(Open {
                 reader: Reader::default(),
                 state,
                 route,
-                deflate,
+                transport,
                 next_number,
-            };
-            Ok((State::Open(open), closing))
+            });
+            Ok((state, closing))
         }
         Err(refusal) => {
             around.replies.truncate(replies_from);
             around.commands.truncate(commands_from);
-            Err(refusal)
+            Err(opening.allow(refusal))
         }
     }
+}
+
+/// The request has had its answer, and nothing follows.
+fn answered(around: &mut Surroundings<'_>) -> (State, Option<(CloseCode, String)>) {
+    around.commands.push(Command::Close);
+    (State::Over, None)
 }

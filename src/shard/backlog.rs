@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::session::Framing;
+use crate::sse;
 use crate::ws::{frame, handshake};
 
 struct Chunk {
-    /// Whole frames, shared with everyone else who gets them.
+    /// Whole frames or events, shared with everyone else who gets them.
     bytes: Bytes,
     /// How much of it the socket has taken.
     sent: usize,
@@ -78,10 +80,10 @@ impl Backlog {
         }
     }
 
-    /// Drops everything but the rest of the frame that is half sent, queues the last words behind
-    /// it and takes nothing more. For a WebSocket only; the answer to its opening handshake, which
-    /// can stand nowhere but in front, stays whole.
-    pub fn cut_to(&mut self, last_words: Bytes) {
+    /// Drops everything but the rest of the frame or event that is half sent, queues the last words
+    /// behind it and takes nothing more. The answer to the connection's request, which can stand
+    /// nowhere but in front, stays whole.
+    pub fn cut_to(&mut self, last_words: Bytes, framing: Framing) {
         let half_sent = self
             .chunks
             .pop_front()
@@ -89,7 +91,9 @@ impl Backlog {
         self.chunks.clear();
         self.bytes = 0;
         if let Some(mut chunk) = half_sent {
-            chunk.bytes.truncate(frame_end(&chunk.bytes, chunk.sent));
+            chunk
+                .bytes
+                .truncate(part_end(&chunk.bytes, chunk.sent, framing));
             if chunk.sent < chunk.bytes.len() {
                 self.bytes = chunk.bytes.len() - chunk.sent;
                 self.chunks.push_back(chunk);
@@ -100,21 +104,24 @@ impl Backlog {
     }
 }
 
-/// Where the frame ends that byte `sent` lies in; `sent` itself when it lies between frames. The
-/// answer to the opening handshake counts as a frame that has been begun.
-fn frame_end(frames: &[u8], sent: usize) -> usize {
-    let mut end = answer_len(frames);
+/// Where the frame or event ends that byte `sent` lies in; `sent` itself when it lies between two. The
+/// answer to the request counts as one that has been begun.
+fn part_end(bytes: &[u8], sent: usize, framing: Framing) -> usize {
+    let mut end = answer_len(bytes);
+    if framing == Framing::Blocks {
+        return end + sse::block_end(&bytes[end..], sent.saturating_sub(end));
+    }
     while end < sent {
-        match frame::server_frame_len(&frames[end..]) {
+        match frame::server_frame_len(&bytes[end..]) {
             Some(len) => end += len,
-            None => return frames.len(),
+            None => return bytes.len(),
         }
     }
-    end.min(frames.len())
+    end.min(bytes.len())
 }
 
-/// Bytes of the answer to the opening handshake that stands in front, 0 for none. No frame of the
-/// server's begins as it does: `H` would be an unfinished one with a reserved bit.
+/// Bytes of the answer to the request that stands in front, 0 for none. No frame of the server's
+/// begins as it does: `H` would be an unfinished one with a reserved bit. Nor does an event.
 fn answer_len(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"HTTP/") {
         handshake::head_end(bytes, 0).unwrap_or(bytes.len())
@@ -126,6 +133,7 @@ fn answer_len(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publication::Kind;
     use crate::ws::frame::Opcode;
 
     fn frames(payloads: &[&[u8]]) -> Bytes {
@@ -167,7 +175,7 @@ mod tests {
             let mut backlog = Backlog::new(0);
             backlog.push(all.clone(), sent);
             backlog.push(frames(&[b"later"]), 0);
-            backlog.cut_to(Bytes::from_static(b"BYE"));
+            backlog.cut_to(Bytes::from_static(b"BYE"), Framing::Frames);
             backlog.push(frames(&[b"too late"]), 0);
             let end = *borders.iter().find(|&&b| b >= sent).unwrap();
             let expected = [&all[sent..end], b"BYE"].concat();
@@ -182,7 +190,7 @@ mod tests {
         for sent in 0..all.len() {
             let mut backlog = Backlog::new(0);
             backlog.push(all.clone(), sent);
-            backlog.cut_to(Bytes::from_static(b"BYE"));
+            backlog.cut_to(Bytes::from_static(b"BYE"), Framing::Frames);
             let end = if sent <= answer.len() {
                 answer.len()
             } else {
@@ -190,6 +198,28 @@ mod tests {
             };
             let expected = [&all[sent..end], b"BYE"].concat();
             assert_eq!(drain(&mut backlog), expected, "{sent} bytes sent");
+        }
+    }
+    #[test]
+    fn cutting_keeps_the_rest_of_the_half_sent_event_and_the_head_of_the_stream() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n".to_vec();
+        for head in [head, Vec::new()] {
+            let mut all = head.clone();
+            let mut borders = vec![0, head.len()];
+            for payload in ["first", "second\n\nin lines", ""] {
+                sse::put_message(&mut all, Kind::Text, payload.as_bytes());
+                borders.push(all.len());
+            }
+            for sent in 0..all.len() {
+                let mut backlog = Backlog::new(0);
+                backlog.push(all.clone().into(), sent);
+                backlog.push(Bytes::from_static(b"data: later\n\n"), 0);
+                backlog.cut_to(Bytes::from_static(b"BYE"), Framing::Blocks);
+                let begun = |&border: &usize| border >= sent && (border > 0 || head.is_empty());
+                let end = borders.iter().copied().find(begun).unwrap();
+                let expected = [&all[sent..end], b"BYE"].concat();
+                assert_eq!(drain(&mut backlog), expected, "{sent} bytes sent");
+            }
         }
     }
 }

@@ -177,10 +177,15 @@ impl Fanout {
         }
     }
 
-    /// Counts a subscriber, which waits for the owner's answer.
-    pub(super) fn count_in(&mut self, channel: &ChannelName) {
+    /// Counts a subscriber, which waits for the owner's answer. The first one decides whether the name is a
+    /// pattern, which is returned: rules may change, but not what is done about those who are there.
+    pub(super) fn count_in(&mut self, channel: &ChannelName, is_pattern: bool) -> bool {
         let local = self.channels.entry(channel.clone()).or_default();
+        if local.subscribers == 0 {
+            local.is_pattern = is_pattern;
+        }
         local.subscribers += 1;
+        local.is_pattern
     }
 
     /// The owner wants to hear of each subscriber that leaves.
@@ -197,17 +202,17 @@ impl Fanout {
             .is_some_and(|local| local.counted)
     }
 
-    /// Counts a subscriber out. Whether it was the channel's last one here.
-    pub(super) fn count_out(&mut self, channel: &ChannelName) -> bool {
+    /// Counts a subscriber out: whether it was the last one here, and whether the name is a pattern.
+    pub(super) fn count_out(&mut self, channel: &ChannelName) -> (bool, bool) {
         let Some(local) = self.channels.get_mut(channel) else {
-            return false;
+            return (false, false);
         };
         local.subscribers -= 1;
-        let was_last = local.subscribers == 0;
+        let (was_last, is_pattern) = (local.subscribers == 0, local.is_pattern);
         if was_last {
             self.channels.remove(channel);
         }
-        was_last
+        (was_last, is_pattern)
     }
 
     /// Puts a subscriber into the lane of its encoding: the lane, and the position there.

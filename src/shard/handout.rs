@@ -232,6 +232,7 @@ mod tests {
             headers: Bytes::new(),
             payload: Bytes::from_static(b"hello"),
             publisher: None,
+            channel: None,
         }
     }
 

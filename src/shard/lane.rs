@@ -198,7 +198,7 @@ impl Lane {
     pub fn append_event(&mut self, event: &Event, compressors: &mut Compressors) -> usize {
         let before = self.pending.len();
         self.encoding
-            .put_event(&mut self.pending, self.channel.as_str(), event, compressors);
+            .put_event(&mut self.pending, event, compressors);
         let added = self.pending.len() - before;
         self.pending_frames += u32::from(added > 0);
         added

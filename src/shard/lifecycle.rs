@@ -13,7 +13,7 @@ use super::{ConnectionId, Effect, Identity, Shard};
 use crate::channel::{Answer, Refused, Verdict};
 use crate::endpoint::{ConnectionName, Error, Order};
 use crate::publication::Position;
-use crate::session::{Command, Progress, Session, Surroundings};
+use crate::session::{Command, Framing, Progress, Session, Surroundings};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
 
@@ -229,6 +229,7 @@ impl Shard {
         let error = (reason != Reason::Shutdown).then_some(Error::Limit { code, reason: text });
         let mut last_words = BytesMut::new();
         let mut commands = std::mem::take(&mut self.commands);
+        let framing = connection.session.framing();
         connection.session.end(
             code,
             text,
@@ -245,7 +246,7 @@ impl Shard {
                 commands: &mut commands,
             },
         );
-        self.say_last(id, last_words.freeze(), reason);
+        self.say_last(id, last_words.freeze(), framing, reason);
         self.begin_closing(now_ms, id);
         self.handle_commands(now_ms, id, commands);
         true
@@ -330,16 +331,16 @@ impl Shard {
         self.commands = commands;
     }
 
-    /// Queues a connection's last bytes. Where it is slow they stand behind the frame it is in the
-    /// middle of; but whoever is closed only because the server ends is sent all before them.
-    fn say_last(&mut self, id: ConnectionId, last_words: Bytes, reason: Reason) {
+    /// Queues a connection's last bytes. Where it is slow they stand behind the frame or the event it is in
+    /// the middle of; but whoever is closed only because the server ends is sent all before them.
+    fn say_last(&mut self, id: ConnectionId, last_words: Bytes, framing: Framing, reason: Reason) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
         match &mut connection.backlog {
             Some(backlog) if reason != Reason::Shutdown => {
                 self.counters.backlog_bytes -= backlog.bytes() as u64;
-                backlog.cut_to(last_words);
+                backlog.cut_to(last_words, framing);
                 self.counters.backlog_bytes += backlog.bytes() as u64;
             }
             _ => {
@@ -371,6 +372,7 @@ impl Shard {
                 self.counters.handshakes += 1;
                 if let Some(connection) = self.connections.table.get_mut(id) {
                     connection.phase = Phase::Open;
+                    self.counters.event_streams += u64::from(connection.session.is_event_stream());
                 }
             }
             Command::Subscribe {

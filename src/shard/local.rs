@@ -21,6 +21,8 @@ pub struct LocalChannel {
     pub handout: Option<Box<Handout>>,
     /// Subscribers of all kinds, those who wait included.
     pub subscribers: usize,
+    /// Whether it is a pattern, which stands for all channels that fit it.
+    pub is_pattern: bool,
     /// Whether the owner wants to hear of each that leaves.
     pub counted: bool,
 }

@@ -156,6 +156,19 @@ pub enum Request {
         /// As it came with the subscribe.
         ticket: Ticket,
     },
+    /// The sending shard has a subscriber to all channels that fit a pattern. It goes to every shard, each of
+    /// which answers with [`Delivery::PatternNoted`].
+    SubscribePattern {
+        /// The pattern.
+        pattern: ChannelName,
+        /// Comes back with the answers.
+        ticket: Ticket,
+    },
+    /// The sending shard has no subscriber to the pattern any more; to every shard.
+    LeavePattern {
+        /// The pattern.
+        pattern: ChannelName,
+    },
     /// The sending shard has no subscriber of the channel any more.
     Leave {
         /// The channel.
@@ -230,9 +243,16 @@ pub enum Delivery {
         /// Whether the owner wants to hear of this subscription's end ([`Request::Depart`]).
         counted: bool,
     },
+    /// Answers [`Request::SubscribePattern`].
+    PatternNoted {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// Why it was not noted, if so.
+        result: Result<(), Refused>,
+    },
     /// A publication for all subscribers on the shard.
     Publication {
-        /// The channel.
+        /// The channel, or the pattern that it fits.
         channel: ChannelName,
         /// The message and its number.
         publication: Publication,

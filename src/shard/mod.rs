@@ -37,6 +37,7 @@ pub mod mail;
 mod merge;
 mod overlaps;
 mod owner;
+mod patterns;
 mod post;
 mod rate;
 mod recover;
@@ -68,6 +69,7 @@ use drain::Drain;
 use fanout::Fanout;
 use flush::Outbox;
 use mail::{Consumer, Delivery, HandedMessage, Request, Ticket};
+use patterns::PendingPatterns;
 use post::Post;
 use rate::Bucket;
 use recover::Recovered;
@@ -161,6 +163,8 @@ pub struct Shard {
     hands_left: usize,
     /// What those who came back have missed, as lanes send it.
     recovered: Recovered,
+    /// Subscriptions to patterns that some shard has not answered for yet.
+    pending_patterns: PendingPatterns,
 }
 
 /// A connection, its number for a subscription, and what became of that.
@@ -220,6 +224,7 @@ impl Shard {
             handed: VecDeque::new(),
             hands_left: 0,
             recovered: Recovered::default(),
+            pending_patterns: PendingPatterns::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
             identity,

@@ -1,5 +1,7 @@
 //! What a shard does as the owner of channels and queues, and how the others ask it.
 
+use std::sync::Arc;
+
 use super::mail::{Consumer, Delivery, HandedMessage, QueueRequest, Request, Ticket, Wishes};
 use super::{ConnectionId, Shard};
 use crate::channel::{ChannelName, Handed, Joining, MemberId, Published, Refused, ShardSet};
@@ -20,6 +22,12 @@ impl Shard {
                     self.spread(now_ms, &channel, &Event::Leave(info), shards);
                 }
             }
+            Request::SubscribePattern { pattern, ticket } => {
+                let result = self.directory.subscribe_pattern(&pattern, from);
+                let result = result.map_err(Refused::from);
+                self.answer(now_ms, from, Delivery::PatternNoted { ticket, result });
+            }
+            Request::LeavePattern { pattern } => self.directory.leave_pattern(&pattern, from),
             Request::Ask {
                 channel,
                 question,
@@ -73,6 +81,9 @@ impl Shard {
             } => {
                 let id = ConnectionId::from_bits(ticket.asker);
                 self.handle_subscribed(now_ms, id, ticket.subscription, result, counted);
+            }
+            Delivery::PatternNoted { ticket, result } => {
+                self.handle_pattern_noted(now_ms, ticket, result);
             }
             Delivery::Event { channel, event } => {
                 let compressors = &mut self.codec.compressors;
@@ -253,6 +264,23 @@ impl Shard {
                 publication: publication.clone(),
             };
             self.answer(now_ms, shard, delivery);
+        }
+        let matches = self.directory.matches(channel);
+        if matches.is_empty() {
+            return;
+        }
+        let publication = Publication {
+            channel: Some(Arc::new(channel.as_str().into())),
+            ..publication.clone()
+        };
+        for (pattern, shards) in matches {
+            for shard in shards {
+                let delivery = Delivery::Publication {
+                    channel: pattern.clone(),
+                    publication: publication.clone(),
+                };
+                self.answer(now_ms, shard, delivery);
+            }
         }
     }
 

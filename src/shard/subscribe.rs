@@ -35,8 +35,12 @@ impl Shard {
         if !self.add_subscription(now_ms, id, number, place) {
             return;
         }
-        self.fanout.count_in(&channel);
+        let is_pattern = self.directory.takes_as_pattern(&channel);
         let ticket = ticket_of(id, number);
+        if self.fanout.count_in(&channel, is_pattern) {
+            self.subscribe_pattern(now_ms, &channel, ticket, since.is_some());
+            return;
+        }
         let owner = self.owner_of(&channel);
         let wishes = (since.is_some() || info.is_some()).then(|| Box::new(Wishes { since, info }));
         let request = Request::Subscribe {
@@ -310,12 +314,20 @@ impl Shard {
                 return;
             }
         };
+        let is_counted = is_pending || self.fanout.is_counted(&channel);
+        let (was_last, is_pattern) = self.fanout.count_out(&channel);
+        if is_pattern {
+            if was_last {
+                self.leave_pattern(now_ms, &channel);
+            }
+            return;
+        }
         let owner = self.owner_of(&channel);
-        if is_pending || self.fanout.is_counted(&channel) {
+        if is_counted {
             let channel = channel.clone();
             self.ask(now_ms, owner, Request::Depart { channel, ticket });
         }
-        if self.fanout.count_out(&channel) {
+        if was_last {
             self.ask(now_ms, owner, Request::Leave { channel });
         }
     }

@@ -10,6 +10,7 @@ use crate::publication::{Draft, Kind};
 
 mod handouts;
 mod merging;
+mod patterns;
 mod queues;
 mod recovery;
 mod stomp;

@@ -6,7 +6,6 @@ use super::lifecycle::Reason;
 use super::wheel::{TICK_MS, Tick};
 use super::{ConnectionId, Shard};
 use crate::endpoint::{Heartbeat, Timeout};
-use crate::session::Session;
 
 impl Shard {
     /// Does what is due. Call it at [`Shard::next_timeout_ms`], or any time earlier or later.
@@ -157,11 +156,16 @@ impl Shard {
                 self.drop_connection(now_ms, id);
             }
             Phase::Open => {
-                connection.pinged = true;
-                connection.since = Tick::at(now_ms);
-                self.counters.pings += 1;
                 let replies_from = self.outbox.replies_len();
-                Session::put_ping(self.outbox.replies());
+                if connection.session.put_keep_alive(self.outbox.replies()) {
+                    connection.pinged = true;
+                    connection.since = Tick::at(now_ms);
+                    self.counters.pings += 1;
+                } else {
+                    // Nobody will answer. That the peer is gone is for TCP to find out.
+                    connection.heard = Tick::at(now_ms);
+                    self.counters.keep_alives += 1;
+                }
                 self.outbox.note_reply(id, replies_from);
             }
         }

@@ -117,10 +117,21 @@ pub fn put_connected(
     out.put(b"\n\n\0");
 }
 
-/// Appends a RECEIPT (STOMP 1.2, "RECEIPT").
-pub fn put_receipt(out: &mut impl BufMut, version: Version, receipt_id: &str) {
+/// Appends a RECEIPT (STOMP 1.2, "RECEIPT"). `recovered` is of a SUBSCRIBE whose header `since` says what its client has:
+/// whether the client gets all that it has missed.
+pub fn put_receipt(
+    out: &mut impl BufMut,
+    version: Version,
+    receipt_id: &str,
+    recovered: Option<bool>,
+) {
     let out = &mut Into(out);
     put_header(out, b"RECEIPT\nreceipt-id:", receipt_id, version);
+    match recovered {
+        Some(true) => out.put(b"\nrecovered:true"),
+        Some(false) => out.put(b"\nrecovered:false"),
+        None => {}
+    }
     out.put(b"\n\n\0");
 }
 

@@ -103,7 +103,7 @@ impl<'a> Frame<'a> {
 
     /// The headers of a SEND that its MESSAGEs carry too: all in order, without those that say what to do with the SEND
     /// (`destination`, `receipt`, `transaction`, `content-length`) or that the server sets on a MESSAGE itself
-    /// (`subscription`, `message-id`, `ack`, `redelivered`).
+    /// (`subscription`, `message-id`, `ack`, `redelivered`, `gap`).
     pub fn user_headers(&self) -> UserHeaders {
         let mut lines = Vec::new();
         for (name, value) in self.headers() {
@@ -171,6 +171,9 @@ fn is_carried(name: &str) -> bool {
         name,
         "destination" | "receipt" | "transaction" | "content-length"
     );
-    let is_set = matches!(name, "subscription" | "message-id" | "ack" | "redelivered");
+    let is_set = matches!(
+        name,
+        "subscription" | "message-id" | "ack" | "redelivered" | "gap"
+    );
     !is_for_the_send && !is_set
 }

@@ -162,7 +162,11 @@ fn check_version(head: &Head<'_>) -> Result<(), Refusal> {
         .with_header("Sec-WebSocket-Version", "13"))
 }
 
-fn check_origin(head: &Head<'_>, origins: &Origins) -> Result<(), Refusal> {
+/// Whether the page that a request comes from may connect.
+///
+/// # Errors
+/// 403 for one that may not, 400 where it is not clear which it is.
+pub fn check_origin(head: &Head<'_>, origins: &Origins) -> Result<(), Refusal> {
     if head.count("Origin") > 1 {
         return Err(Refusal::new(400, "there is more than one Origin header"));
     }
@@ -234,7 +238,7 @@ fn accept(key: &[u8]) -> Option<[u8; ACCEPT_LEN]> {
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -144,6 +144,26 @@ impl std::fmt::Debug for Answer {
 
 /// Reads one answer: its head, and a body of the declared length (or up to the end, where none is declared).
 pub fn read_answer(stream: &mut impl BufRead) -> io::Result<Answer> {
+    let mut answer = read_head(stream)?;
+    match answer.header("content-length").map(str::parse) {
+        Some(Ok(length)) => {
+            answer.body.resize(length, 0);
+            stream.read_exact(&mut answer.body)?;
+        }
+        Some(Err(error)) => return Err(io::Error::other(error)),
+        None if answer.header("transfer-encoding").is_some() => {
+            return Err(io::Error::other(
+                "a chunked answer, which is not expected here",
+            ));
+        }
+        None if answer.status == 101 => {}
+        None => drop(stream.read_to_end(&mut answer.body)?),
+    }
+    Ok(answer)
+}
+
+/// Reads the head of an answer and leaves what follows.
+pub fn read_head(stream: &mut impl BufRead) -> io::Result<Answer> {
     let status_line = read_line(stream)?;
     let status = status_line
         .strip_prefix("HTTP/1.1 ")
@@ -160,26 +180,11 @@ pub fn read_answer(stream: &mut impl BufRead) -> io::Result<Answer> {
             .ok_or_else(|| io::Error::other(format!("no header: {line:?}")))?;
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut answer = Answer {
+    Ok(Answer {
         status,
         headers,
         body: Vec::new(),
-    };
-    match answer.header("content-length").map(str::parse) {
-        Some(Ok(length)) => {
-            answer.body.resize(length, 0);
-            stream.read_exact(&mut answer.body)?;
-        }
-        Some(Err(error)) => return Err(io::Error::other(error)),
-        None if answer.header("transfer-encoding").is_some() => {
-            return Err(io::Error::other(
-                "a chunked answer, which is not expected here",
-            ));
-        }
-        None if status == 101 => {}
-        None => drop(stream.read_to_end(&mut answer.body)?),
-    }
-    Ok(answer)
+    })
 }
 
 fn read_line(stream: &mut impl BufRead) -> io::Result<String> {

@@ -6,12 +6,15 @@
     reason = "it is compiled into every test file, and each uses its own part of it"
 )]
 
+pub mod centrifuge;
 pub mod client;
 pub mod fanout;
 pub mod http;
 pub mod metrics;
 pub mod server;
+pub mod sse;
 pub mod stomp;
+pub mod token;
 pub mod wire;
 
 use std::time::Duration;

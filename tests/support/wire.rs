@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use super::http::{Answer, read_answer};
+use super::http::{Answer, read_answer, read_head};
 use super::{DEADLINE, Message};
 
 pub const FIN: u8 = 0x80;
@@ -162,6 +162,22 @@ impl Socket {
     /// The answer to an HTTP request.
     pub fn answer(&mut self) -> Answer {
         read_answer(&mut self.stream).unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    /// The head of the answer to an HTTP request.
+    pub fn answer_head(&mut self) -> Answer {
+        read_head(&mut self.stream).unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    /// The next bytes, whatever they are; none at the end.
+    pub fn some_bytes(&mut self) -> Vec<u8> {
+        let bytes = match self.stream.fill_buf() {
+            Ok(bytes) => bytes.to_vec(),
+            Err(error) if is_end(&error) => Vec::new(),
+            Err(error) => panic!("nothing was said in {DEADLINE:?}: {error}"),
+        };
+        self.stream.consume(bytes.len());
+        bytes
     }
 
     /// Whether the server has closed the connection after what has been read.

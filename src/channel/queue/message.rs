@@ -44,6 +44,7 @@ impl<C> Message<C> {
             headers: self.headers.clone(),
             payload: self.payload.clone(),
             publisher: None,
+            channel: None,
         }
     }
 }

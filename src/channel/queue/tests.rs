@@ -215,6 +215,7 @@ fn a_message_reaches_its_consumer_as_it_was_sent() {
             headers,
             payload,
             publisher: None,
+            channel: None,
         },
         redelivered: false,
     };

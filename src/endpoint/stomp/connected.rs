@@ -7,29 +7,25 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Work;
-use super::destination::{Destination, excerpt};
+use super::destination::Destination;
 use super::error::ErrorReply;
 use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
 use crate::channel::{ChannelName, Refused, Verdict};
-use crate::encoding::Form;
-use crate::publication::{Begun, Draft, ID_BYTES_MAX, Kind, Position, Publication};
+use crate::publication::{Draft, ID_BYTES_MAX, Kind, Position, Publication};
 use crate::stomp::encode::{self, MessageHead};
-use crate::stomp::{AckMode, Command, Frame, Version};
+use crate::stomp::{Command, Frame, Version};
 use crate::ws::close::CloseCode;
-
-/// Bounds of the header `prefetch-count`, as those of the setting.
-const PREFETCH_COUNT_MAX: u32 = 65_536;
 
 /// See the module's documentation.
 pub struct Connected {
     pub(super) version: Version,
     /// Who it says it is.
-    user: Option<Box<str>>,
+    pub(super) user: Option<Box<str>>,
     silence_ms: u32,
     pub(super) subscriptions: Vec<Subscription>,
     /// What a client that only listens does not need.
-    busy: Option<Box<Busy>>,
+    pub(super) busy: Option<Box<Busy>>,
     /// DISCONNECT has come and has been done.
     has_left: bool,
 }
@@ -52,7 +48,7 @@ struct Waiting {
 }
 
 impl Busy {
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.transactions.is_empty() && self.waiting.is_empty() && self.leaving.is_none()
     }
 }
@@ -92,22 +88,6 @@ impl Connected {
         let receipt = frame.header("receipt");
         self.obey(frame, receipt, work)
             .map_err(|error| error.with_receipt(receipt))
-    }
-
-    /// A subscription has begun, or was refused.
-    pub fn subscribed(
-        &mut self,
-        number: u32,
-        result: Result<Begun, Refused>,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), ErrorReply> {
-        if result.is_err() {
-            self.subscriptions.retain(|one| one.number != number);
-        }
-        self.answered(number, result.map(|begun| begun.position), work)?;
-        // Most clients do nothing but subscribe.
-        self.busy.take_if(|busy| busy.is_idle());
-        Ok(())
     }
 
     /// A message has its place, or was refused.
@@ -177,8 +157,18 @@ impl Connected {
 
     /// Sends a RECEIPT.
     pub fn put_receipt(&mut self, receipt: &str, work: &mut Work<'_, '_>) {
+        self.put_receipt_of(receipt, None, work);
+    }
+
+    /// The same, of a SUBSCRIBE that wanted to recover: whether it has.
+    pub(super) fn put_receipt_of(
+        &mut self,
+        receipt: &str,
+        recovered: Option<bool>,
+        work: &mut Work<'_, '_>,
+    ) {
         work.scratch.clear();
-        encode::put_receipt(work.scratch, self.version, receipt);
+        encode::put_receipt(work.scratch, self.version, receipt, recovered);
         work.context.send_kind(Kind::Text, work.scratch);
     }
 
@@ -261,89 +251,6 @@ impl Connected {
         self.wait_for(number, receipt);
     }
 
-    fn subscribe(
-        &mut self,
-        frame: &Frame<'_>,
-        receipt: Option<&str>,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), ErrorReply> {
-        let id = match self.version {
-            Version::V1_0 => id_if_any(frame),
-            Version::V1_1 | Version::V1_2 => Some(required(frame, "id")?),
-        };
-        let text = required(frame, "destination")?;
-        let name = id.unwrap_or(text);
-        if self.subscriptions.iter().any(|one| one.name() == name) {
-            return Err(ErrorReply::new(
-                format!("there is a subscription \"{}\" already", excerpt(name)),
-                "Give every subscription of the connection an id of its own.",
-            ));
-        }
-        let mode = AckMode::parse(frame.header("ack")).map_err(|error| {
-            let help = "Write auto, client or client-individual, or leave the header out.";
-            ErrorReply::new(error.to_string(), help)
-        })?;
-        let prefetch_count = prefetch_count(frame, work.settings.prefetch_count)?;
-        if self.subscriptions.len() >= work.settings.subscriptions_max {
-            return Err(ErrorReply::subscriptions(work.settings.subscriptions_max));
-        }
-        let destination = Destination::to_subscribe(text, self.user.as_deref())?;
-        let form = work.forms.find(self.version, id.unwrap_or_default(), text);
-        let context = &mut *work.context;
-        let number = match (&destination, mode) {
-            (Destination::Queue(queue), _) => context.consume(queue.clone(), prefetch_count),
-            (Destination::Topic(channel), AckMode::Auto) => {
-                context.subscribe_in(channel.clone(), Form::Stomp(form.clone()))
-            }
-            (Destination::Topic(channel), _) => context.subscribe_handed(channel.clone()),
-        };
-        // Most have one.
-        self.subscriptions.reserve_exact(1);
-        self.subscriptions.push(Subscription::new(
-            form,
-            number,
-            &destination,
-            mode,
-            prefetch_count,
-        ));
-        self.wait_for(number, receipt.map(Rc::from));
-        Ok(())
-    }
-
-    fn unsubscribe(
-        &mut self,
-        frame: &Frame<'_>,
-        receipt: Option<&str>,
-        work: &mut Work<'_, '_>,
-    ) -> Result<(), ErrorReply> {
-        let name = match self.version {
-            Version::V1_0 => match id_if_any(frame) {
-                Some(id) => id,
-                None => required(frame, "destination")?,
-            },
-            Version::V1_1 | Version::V1_2 => required(frame, "id")?,
-        };
-        let Some(at) = self.subscriptions.iter().position(|s| s.name() == name) else {
-            return Err(ErrorReply::new(
-                format!("unknown subscription \"{}\"", excerpt(name)),
-                "Write the id of a SUBSCRIBE of this connection.",
-            ));
-        };
-        let subscription = self.subscriptions.remove(at);
-        // If its beginning has not been confirmed yet, nobody will any more.
-        if let Some(receipt) = self.take_waiting(subscription.number).flatten() {
-            self.put_receipt(&receipt, work);
-        }
-        match receipt {
-            Some(receipt) => {
-                let number = work.context.end_subscription_confirmed(subscription.number);
-                self.wait_for(number, Some(receipt.into()));
-            }
-            None => work.context.end_subscription(subscription.number),
-        }
-        Ok(())
-    }
-
     fn commit(
         &mut self,
         frame: &Frame<'_>,
@@ -367,7 +274,7 @@ impl Connected {
         Ok(())
     }
 
-    /// The owner has answered for a message or a subscription.
+    /// The owner has answered for a message.
     fn answered(
         &mut self,
         number: u32,
@@ -402,7 +309,7 @@ impl Connected {
         self.has_left || leaving
     }
 
-    fn take_waiting(&mut self, number: u32) -> Option<Option<Rc<str>>> {
+    pub(super) fn take_waiting(&mut self, number: u32) -> Option<Option<Rc<str>>> {
         let waiting = &mut self.busy.as_mut()?.waiting;
         let at = waiting.iter().position(|one| one.number == number)?;
         Some(waiting.remove(at)?.receipt)
@@ -416,7 +323,7 @@ impl Connected {
     }
 
     /// Closes the connection if DISCONNECT has come and all before it is done.
-    fn leave_if_answered(&mut self, work: &mut Work<'_, '_>) {
+    pub(super) fn leave_if_answered(&mut self, work: &mut Work<'_, '_>) {
         let Some(busy) = &mut self.busy else {
             return;
         };
@@ -462,7 +369,7 @@ pub(super) fn put_message(
         version,
         subscription: subscription.form.subscription(),
         message_id,
-        destination: subscription.form.destination(),
+        destination: &subscription.form.destination_of(publication),
         ack: (!ack.is_empty()).then_some(&*ack),
         redelivered,
         headers: &publication.headers,
@@ -477,26 +384,6 @@ pub(super) fn required<'f>(frame: &'f Frame<'_>, header: &str) -> Result<&'f str
     frame
         .header(header)
         .ok_or_else(|| ErrorReply::missing(frame.command, header))
-}
-
-/// The id of a subscription in 1.0, which needs none. An empty one is none: its MESSAGE frames are the
-/// same.
-fn id_if_any<'f>(frame: &'f Frame<'_>) -> Option<&'f str> {
-    frame.header("id").filter(|id| !id.is_empty())
-}
-
-/// The window that a subscription asks for.
-fn prefetch_count(frame: &Frame<'_>, default: u32) -> Result<u32, ErrorReply> {
-    let Some(text) = frame.header("prefetch-count") else {
-        return Ok(default);
-    };
-    match text.parse() {
-        Ok(count @ 1..=PREFETCH_COUNT_MAX) => Ok(count),
-        _ => Err(ErrorReply::new(
-            format!("prefetch-count \"{}\" is no window", excerpt(text)),
-            format!("Write a number from 1 to {PREFETCH_COUNT_MAX}."),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod destination;
 mod error;
 mod forms;
 mod settings;
+mod subscribe;
 mod subscription;
 mod transaction;
 

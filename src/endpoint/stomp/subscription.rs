@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::destination::Destination;
 use crate::encoding::StompForm;
-use crate::publication::{Position, Publication};
+use crate::publication::{Missed, Position, Publication};
 use crate::stomp::{AckMode, Version};
 
 /// One SUBSCRIBE.
@@ -16,6 +16,8 @@ pub struct Subscription {
     pub number: u32,
     /// Whether it consumes a queue.
     pub of_queue: bool,
+    /// Whether its client has said from where on it wants to recover.
+    pub recovers: bool,
     /// What it has not acknowledged; none with `ack:auto`.
     pub window: Option<Box<Window>>,
 }
@@ -51,6 +53,8 @@ pub struct Window {
     /// Publications of a topic that wait for room.
     waiting: VecDeque<Publication>,
     waiting_bytes: usize,
+    /// So many of those bytes came at one go because the client had been away.
+    granted_bytes: usize,
     /// The highest offset that was sent, and its epoch.
     newest: Option<Position>,
 }
@@ -70,6 +74,7 @@ impl Subscription {
                 unsettled: VecDeque::new(),
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
+                granted_bytes: 0,
                 newest: None,
             })
         });
@@ -77,6 +82,7 @@ impl Subscription {
             form,
             number,
             of_queue: matches!(destination, Destination::Queue(_)),
+            recovers: false,
             window,
         }
     }
@@ -99,11 +105,16 @@ impl Subscription {
 }
 
 impl Window {
-    /// Keeps a publication of a topic until there is room for it: the bytes that wait now.
+    /// Lets so many bytes wait that do not count: what a client has missed does not make it a slow one.
+    pub fn grant(&mut self, missed: &Missed) {
+        self.granted_bytes += missed.iter().map(Publication::kept_bytes).sum::<usize>();
+    }
+
+    /// Keeps a publication of a topic until there is room for it: the bytes that wait now and count.
     pub fn push_waiting(&mut self, publication: &Publication) -> usize {
         self.waiting_bytes += publication.kept_bytes();
         self.waiting.push_back(publication.clone());
-        self.waiting_bytes
+        self.waiting_bytes.saturating_sub(self.granted_bytes)
     }
 
     /// Whether a publication may be sent right away.
@@ -118,6 +129,7 @@ impl Window {
         }
         let publication = self.waiting.pop_front()?;
         self.waiting_bytes -= publication.kept_bytes();
+        self.granted_bytes = self.granted_bytes.min(self.waiting_bytes);
         Some(publication)
     }
 
@@ -151,12 +163,63 @@ impl Window {
         }
         match self.newest {
             Some(newest)
-                if newest.epoch == position.epoch
-                    && (1..=newest.offset).contains(&position.offset) =>
+                // A gap at the beginning of a stream stands at 0.
+                if newest.epoch == position.epoch && position.offset <= newest.offset =>
             {
                 Standing::Settled
             }
             _ => Standing::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publication::Kind;
+    use bytes::Bytes;
+
+    fn publication(offset: u64) -> Publication {
+        Publication {
+            position: Position { epoch: 1, offset },
+            kind: Kind::Text,
+            headers: Bytes::new(),
+            payload: Bytes::from_static(&[b'x'; 100]),
+            publisher: None,
+            channel: None,
+        }
+    }
+
+    fn window(size: u32) -> Box<Window> {
+        let form = Arc::new(StompForm::new(Version::V1_2, "sub-0", "/topic/a"));
+        let channel = crate::channel::ChannelName::parse("a").unwrap();
+        let topic = Destination::Topic(channel);
+        let subscription = Subscription::new(form, 0, &topic, AckMode::Client, size);
+        subscription.window.unwrap()
+    }
+
+    #[test]
+    fn what_was_missed_may_wait_beyond_what_counts_and_only_that() {
+        let mut window = window(1);
+        let missed: Vec<Publication> = (1..=10).map(publication).collect();
+        window.grant(&Missed::new(missed.clone().into(), 0));
+        window.note_sent(Position {
+            epoch: 1,
+            offset: 0,
+        });
+        for one in &missed {
+            assert_eq!(window.push_waiting(one), 0);
+        }
+        let one = publication(11);
+        assert_eq!(window.push_waiting(&one), one.kept_bytes());
+        // As it catches up, what was granted is used up.
+        for _ in 0..11 {
+            let newest = *window.unsettled.back().unwrap();
+            window.settle(newest);
+            let next = window.next_waiting().unwrap();
+            window.note_sent(next.position);
+        }
+        assert!(window.next_waiting().is_none());
+        assert_eq!(window.push_waiting(&one), one.kept_bytes());
     }
 }

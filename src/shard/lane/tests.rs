@@ -73,6 +73,7 @@ impl Flush {
             headers: Bytes::new(),
             payload: Bytes::copy_from_slice(&self.published.to_be_bytes()),
             publisher: None,
+            channel: None,
         };
         self.lane.append(&publication, &mut self.compressors);
         self.published += 1;

@@ -128,8 +128,18 @@ fn a_receipt_names_what_it_is_for() {
         (Version::V1_2, "a\\cb\\\\\\r"),
     ] {
         let mut out = Vec::new();
-        put_receipt(&mut out, version, "a:b\\\r");
+        put_receipt(&mut out, version, "a:b\\\r", None);
         let expected = format!("RECEIPT\nreceipt-id:{id}\n\n\0");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_receipt_of_a_subscribe_says_whether_its_client_has_recovered() {
+    for recovered in [true, false] {
+        let mut out = Vec::new();
+        put_receipt(&mut out, Version::V1_2, "r", Some(recovered));
+        let expected = format!("RECEIPT\nreceipt-id:r\nrecovered:{recovered}\n\n\0");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -57,12 +57,17 @@ impl Origins {
         })
     }
 
+    /// Whether every page is let in.
+    pub fn allows_any(&self) -> bool {
+        self.patterns.contains(&Pattern::Any)
+    }
+
     /// Whether a handshake with that `Origin` header, or without one, is let in.
     pub fn allows(&self, origin: Option<&[u8]>) -> bool {
         let Some(origin) = origin else {
             return self.missing_allowed;
         };
-        if self.patterns.contains(&Pattern::Any) {
+        if self.allows_any() {
             return true;
         }
         let Ok(origin) = std::str::from_utf8(origin) else {

@@ -72,6 +72,7 @@ fn status_name(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
         426 => "Upgrade Required",
         429 => "Too Many Requests",

@@ -85,6 +85,7 @@ impl Model {
                 headers,
                 payload,
                 publisher: None,
+                channel: None,
             },
             state: State::Ready,
             deliveries: 0,

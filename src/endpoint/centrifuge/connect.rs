@@ -1,0 +1,229 @@
+//! The connect command: who the client is, and what the server subscribes it to.
+
+use bytes::Bytes;
+
+use super::connected::Connected;
+use super::fault::Fault;
+use super::identity::{self, Named, Proven};
+use super::rights::{self, Granted};
+use super::subscribing::{Begins, since};
+use super::timing::ttl_s;
+use super::{Settings, Stage, Work};
+use crate::centrifuge::Disconnect;
+use crate::centrifuge::command::{Connect, Subscribe};
+use crate::centrifuge::encode::{self, Subscribed};
+use crate::channel::{Answer, ChannelName, Question};
+use crate::publication::{Position, Since};
+
+/// As what the server introduces itself.
+pub const SERVER: &str = concat!("pushring ", env!("CARGO_PKG_VERSION"));
+
+/// A client that is told where it stands in its channels before it gets anything of them: the reply to its connect
+/// command says that, and pushes must not come in front of it.
+pub struct Connecting {
+    id: u32,
+    connected: Connected,
+    channels: Vec<Promise>,
+    /// What the client has said meanwhile.
+    said: Vec<u8>,
+}
+
+/// A channel that the server subscribes the client to.
+struct Promise {
+    channel: ChannelName,
+    granted: Granted,
+    /// The question where it stands, while that is not answered.
+    ticket: Option<u32>,
+    /// Where the client stands; `None` in a channel that keeps nothing.
+    position: Option<Position>,
+    /// Where it stood before, and whether it gets what it has missed since.
+    missed: Option<(Since, bool)>,
+    /// What the client is told about the subscription: JSON, or nothing.
+    data: Bytes,
+}
+
+/// A client's first command.
+pub fn connect(
+    id: u32,
+    asked: &Connect<'_>,
+    token: Option<&str>,
+    work: &mut Work<'_, '_>,
+) -> Result<Stage, Fault> {
+    let token = match &*asked.token {
+        "" => token,
+        token => Some(token),
+    };
+    let Proven {
+        identity,
+        info,
+        expires_at_ms,
+        channels,
+    } = identity::prove(token, work)?;
+    if channels.len() > work.settings.subscriptions_max {
+        return Err(Disconnect::CHANNEL_LIMIT.into());
+    }
+    let connected = Connected::new(identity, info, expires_at_ms);
+    let mut connecting = Connecting {
+        id,
+        connected,
+        channels: Vec::new(),
+        said: Vec::new(),
+    };
+    for named in channels {
+        let asked = asked.subs.get(named.channel.as_str());
+        connecting.promise(named, asked, work);
+    }
+    if connecting.is_complete() {
+        let (connected, _) = connecting.finish(work);
+        return Ok(Stage::Connected(Box::new(connected)));
+    }
+    Ok(Stage::Connecting(Box::new(connecting)))
+}
+
+impl Connecting {
+    /// Of the connect command.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Keeps a command for later.
+    pub fn put_off(&mut self, line: &[u8], settings: &Settings) -> Result<(), Fault> {
+        if self.said.len() + line.len() > settings.message_bytes_max {
+            let detail = "too much is said before the connect command is replied to";
+            return Err(Fault::bad_request(detail));
+        }
+        self.said.extend_from_slice(line);
+        self.said.push(b'\n');
+        Ok(())
+    }
+
+    /// A channel's owner has said where it stands. Whether all have.
+    pub fn answered(&mut self, ticket: u32, answer: Answer) -> Result<bool, Fault> {
+        let asked = |promise: &&mut Promise| promise.ticket == Some(ticket);
+        if let Some(promise) = self.channels.iter_mut().find(asked) {
+            promise.ticket = None;
+            match answer {
+                Answer::History {
+                    position,
+                    publications,
+                } => {
+                    let first = publications.first().map(|first| first.position.offset);
+                    promise.stands_at(position, first);
+                }
+                Answer::Unrecoverable(position) => promise.stands_at(position, None),
+                Answer::Refused(error) => return Err(super::connected::refused(error).into()),
+                // It keeps nothing.
+                Answer::NotKept
+                | Answer::Removed
+                | Answer::Presence(_)
+                | Answer::PresenceStats { .. } => promise.missed = None,
+            }
+        }
+        Ok(self.is_complete())
+    }
+
+    /// Replies, and begins the subscriptions; what the client has said meanwhile is returned.
+    pub fn finish(self, work: &mut Work<'_, '_>) -> (Connected, Vec<u8>) {
+        let Self {
+            id,
+            mut connected,
+            channels,
+            said,
+        } = self;
+        let client = work.context.name().to_string();
+        let told = encode::Connected {
+            client: &client,
+            version: SERVER,
+            ttl_s: ttl_s(connected.times.expires_at_ms, work.context.unix_ms()),
+            ping_s: work.settings.ping_s(),
+        };
+        work.say(|out| {
+            let subs = channels.iter().map(Promise::told);
+            encode::put_connected(out, id, &told, subs);
+        });
+        connected.start(work);
+        for promise in channels {
+            let Promise {
+                channel,
+                granted,
+                position,
+                ..
+            } = promise;
+            let since = position.map(Since::Position);
+            connected.begin(channel, granted, since, Begins::Promised(position), work);
+        }
+        (connected, said)
+    }
+
+    fn promise(
+        &mut self,
+        Named {
+            channel,
+            info,
+            data,
+        }: Named,
+        asked: Option<&Subscribe<'_>>,
+        work: &mut Work<'_, '_>,
+    ) {
+        let recoverable = rights::namespace(&channel, work).history_size > 0;
+        let missed = asked
+            .filter(|asked| asked.recover.0 && recoverable)
+            .map(|asked| since(asked.offset.0, &asked.epoch));
+        // The first publication shows whether all behind that place are there.
+        let question = Question::History {
+            since: match missed {
+                Some(Since::Position(position)) => Some(position),
+                Some(Since::Offset(_) | Since::Newest) | None => None,
+            },
+            limit: Some(1),
+            reverse: false,
+        };
+        let ticket = recoverable.then(|| work.context.ask(channel.clone(), question));
+        self.channels.push(Promise {
+            channel,
+            granted: Granted {
+                info,
+                ..Granted::default()
+            },
+            ticket,
+            position: None,
+            missed: missed.map(|missed| (missed, false)),
+            data,
+        });
+    }
+
+    fn is_complete(&self) -> bool {
+        self.channels.iter().all(|promise| promise.ticket.is_none())
+    }
+}
+
+impl Promise {
+    /// The stream stands there; `first` is the offset of the first publication behind the place where the client
+    /// was, or of the first that is kept.
+    fn stands_at(&mut self, position: Position, first: Option<u64>) {
+        self.position = Some(position);
+        let Some((missed, recovered)) = &mut self.missed else {
+            return;
+        };
+        let offset = match *missed {
+            Since::Position(place) if place.epoch == position.epoch => place.offset,
+            Since::Offset(offset) => offset,
+            Since::Position(_) | Since::Newest => return,
+        };
+        let is_next = |first: u64| first <= offset.saturating_add(1);
+        if offset == position.offset || (offset < position.offset && first.is_some_and(is_next)) {
+            *recovered = true;
+            self.position = Some(Position { offset, ..position });
+        }
+    }
+
+    fn told(&self) -> (&str, Subscribed<'_>) {
+        let subscribed = Subscribed {
+            ttl_s: None,
+            position: self.position,
+            recovered: self.missed.map(|(_, recovered)| recovered),
+            data: &self.data,
+        };
+        (self.channel.as_str(), subscribed)
+    }
+}

@@ -1,0 +1,318 @@
+//! The endpoint of Centrifugo's bidirectional protocol, `/connection/websocket`: JSON over WebSocket, client protocol
+//! version 2.
+//!
+//! A client's messages become commands in [`crate::centrifuge`]; `connect` finds out who it is and begins the
+//! subscriptions that its token names, [`Connected`] does what the commands of a connected client ask for. Every
+//! subscription is a lane: a channel's pushes are the same for all subscribers.
+//!
+//! What a client asks for and does not get is replied to with an error; what breaks the protocol closes the connection
+//! with a code that says whether to come back ([`Disconnect`]).
+
+mod asking;
+mod connect;
+mod connected;
+mod fault;
+mod forms;
+mod identity;
+mod publishing;
+mod rights;
+mod settings;
+mod subscribing;
+mod timing;
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::{Context, Endpoint, Message, Request, Route, Timeout};
+use crate::centrifuge::command::{Command, Request as Asked, lines};
+use crate::centrifuge::{Disconnect, encode};
+use crate::channel::{Answer, Refused};
+use crate::config::Config;
+use crate::publication::{Begun, Kind, Position};
+use crate::ws::close::CloseCode;
+use crate::ws::handshake::Refusal;
+use connect::Connecting;
+use connected::Connected;
+use fault::Fault;
+use forms::Forms;
+use settings::Settings;
+
+/// The routes of the protocol: one.
+pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
+    let settings = Arc::new(Settings::new(config));
+    let message_bytes_max = settings.message_bytes_max;
+    let route = Route::new("/connection/websocket", move || {
+        Centrifuge::new(settings.clone())
+    });
+    std::iter::once(route.message_bytes_max(message_bytes_max))
+}
+
+/// A shard's instance.
+struct Centrifuge {
+    settings: Arc<Settings>,
+    /// Replies are put together here.
+    scratch: BytesMut,
+    forms: Forms,
+}
+
+/// A connection's state.
+struct Client {
+    stage: Stage,
+}
+
+enum Stage {
+    /// The connect command is awaited. A token may have come with the handshake.
+    New { token: Option<Box<str>> },
+    /// Where the channels stand that the server subscribes it to is awaited.
+    Connecting(Box<Connecting>),
+    /// As it should be.
+    Connected(Box<Connected>),
+    /// It was told why it cannot connect; it has nothing to say any more.
+    Unwelcome,
+    /// The connection is being closed.
+    Over,
+}
+
+/// What the parts of the endpoint work with while a callback runs.
+struct Work<'a, 'c> {
+    settings: &'a Settings,
+    scratch: &'a mut BytesMut,
+    forms: &'a mut Forms,
+    context: &'a mut Context<'c>,
+}
+
+impl Work<'_, '_> {
+    /// Sends what is written.
+    fn say(&mut self, put: impl FnOnce(&mut BytesMut)) {
+        self.scratch.clear();
+        put(self.scratch);
+        self.context.send_kind(Kind::Text, self.scratch);
+    }
+}
+
+impl Centrifuge {
+    fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            scratch: BytesMut::new(),
+            forms: Forms::default(),
+        }
+    }
+
+    fn work<'a, 'c>(&'a mut self, context: &'a mut Context<'c>) -> Work<'a, 'c> {
+        Work {
+            settings: &self.settings,
+            scratch: &mut self.scratch,
+            forms: &mut self.forms,
+            context,
+        }
+    }
+
+    /// Lets a connected client's part do something.
+    fn with_connected(
+        &mut self,
+        client: &mut Client,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&mut Connected, &mut Work<'_, '_>) -> Result<(), Fault>,
+    ) {
+        let Stage::Connected(connected) = &mut client.stage else {
+            return;
+        };
+        let done = work(connected, &mut self.work(context));
+        self.settle(client, 0, done, context);
+    }
+
+    /// Replies with what is wrong with a command, or closes the connection for it.
+    fn settle(
+        &mut self,
+        client: &mut Client,
+        id: u32,
+        done: Result<(), Fault>,
+        context: &mut Context<'_>,
+    ) {
+        match done {
+            Ok(()) => {}
+            Err(Fault::Reply(error)) => {
+                self.work(context)
+                    .say(|out| encode::put_error(out, id, &error));
+            }
+            Err(Fault::Close(disconnect, detail)) => {
+                client.stage = Stage::Over;
+                let reason = match detail {
+                    Some(detail) => format!("{}: {detail}", disconnect.reason),
+                    None => disconnect.reason.to_owned(),
+                };
+                context.close(disconnect.code, reason);
+            }
+        }
+    }
+
+    /// Does what a line says.
+    fn obey(&mut self, client: &mut Client, line: &[u8], context: &mut Context<'_>) {
+        if let Stage::Connecting(connecting) = &mut client.stage {
+            let done = connecting.put_off(line, &self.settings);
+            return self.settle(client, 0, done, context);
+        }
+        let command = match Command::parse(line) {
+            Ok(command) => command,
+            Err(error) => return self.settle(client, 0, Err(Fault::bad_request(error)), context),
+        };
+        let id = command.id;
+        let mut work = self.work(context);
+        let done = match (&mut client.stage, command.request) {
+            (Stage::New { token }, Asked::Connect(connect)) => {
+                let token = token.take();
+                connect::connect(id, &connect, token.as_deref(), &mut work).map(|stage| {
+                    client.stage = stage;
+                })
+            }
+            (Stage::Connected(connected), request) => connected.handle(id, request, &mut work),
+            (Stage::New { .. } | Stage::Unwelcome, _) => {
+                Err(Fault::bad_request("the first command must be connect"))
+            }
+            (Stage::Connecting(_) | Stage::Over, _) => Ok(()),
+        };
+        if matches!(
+            (&client.stage, &done),
+            (Stage::New { .. }, Err(Fault::Reply(_)))
+        ) {
+            client.stage = Stage::Unwelcome;
+        }
+        self.settle(client, id, done, context);
+    }
+
+    /// Goes on with what a client said while it was connecting.
+    fn go_on(&mut self, client: &mut Client, said: &[u8], context: &mut Context<'_>) {
+        for line in lines(said) {
+            if matches!(client.stage, Stage::Over) {
+                return;
+            }
+            self.obey(client, line, context);
+        }
+    }
+}
+
+/// A token that comes with the handshake: `Authorization: Bearer`, or `?token=`.
+fn token_of(request: &Request<'_>) -> Option<Box<str>> {
+    let bearer = request.header("Authorization").and_then(|value| {
+        let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+    });
+    let pairs = request.query().unwrap_or_default().split('&');
+    let query = || {
+        pairs
+            .into_iter()
+            .find_map(|pair| pair.strip_prefix("token="))
+    };
+    bearer.or_else(query).map(Into::into)
+}
+
+impl Endpoint for Centrifuge {
+    type State = Client;
+
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Client, Refusal> {
+        context.set_deadline(Some(self.settings.connect_ms));
+        let token = token_of(request);
+        Ok(Client {
+            stage: Stage::New { token },
+        })
+    }
+
+    fn message(&mut self, client: &mut Client, message: Message<'_>, context: &mut Context<'_>) {
+        self.go_on(client, message.as_bytes(), context);
+    }
+
+    fn subscribed(
+        &mut self,
+        client: &mut Client,
+        subscription: u32,
+        result: Result<Begun, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        self.with_connected(client, context, |connected, work| {
+            connected.subscribed(subscription, result, work)
+        });
+    }
+
+    fn published(
+        &mut self,
+        client: &mut Client,
+        ticket: u32,
+        result: Result<Position, Refused>,
+        context: &mut Context<'_>,
+    ) {
+        self.with_connected(client, context, |connected, work| {
+            connected.published(ticket, result, work);
+            Ok(())
+        });
+    }
+
+    fn answered(
+        &mut self,
+        client: &mut Client,
+        ticket: u32,
+        answer: Answer,
+        context: &mut Context<'_>,
+    ) {
+        if let Stage::Connecting(connecting) = &mut client.stage {
+            let done = connecting.answered(ticket, answer);
+            match done {
+                Ok(false) => {}
+                Ok(true) => {
+                    let mut work = self.work(context);
+                    let Stage::Connecting(connecting) =
+                        std::mem::replace(&mut client.stage, Stage::Over)
+                    else {
+                        return;
+                    };
+                    let (connected, said) = connecting.finish(&mut work);
+                    client.stage = Stage::Connected(Box::new(connected));
+                    self.go_on(client, &said, context);
+                }
+                Err(fault) => {
+                    let id = connecting.id();
+                    client.stage = Stage::Unwelcome;
+                    self.settle(client, id, Err(fault), context);
+                }
+            }
+            return;
+        }
+        self.with_connected(client, context, |connected, work| {
+            connected.answered(ticket, answer, work);
+            Ok(())
+        });
+    }
+
+    fn timeout(&mut self, client: &mut Client, timeout: Timeout, context: &mut Context<'_>) {
+        match &mut client.stage {
+            Stage::Connected(_) => {
+                self.with_connected(client, context, |connected, work| {
+                    connected.timeout(timeout, work)
+                });
+            }
+            Stage::New { .. } | Stage::Connecting(_) | Stage::Unwelcome => {
+                let late = Err(Fault::Close(Disconnect::STALE, None));
+                self.settle(client, 0, late, context);
+            }
+            Stage::Over => {}
+        }
+    }
+
+    /// The close frame itself says it in the protocol's way.
+    fn farewell(&mut self, _: &mut Client, code: CloseCode, _: &str, context: &mut Context<'_>) {
+        let disconnect = match code {
+            CloseCode::GOING_AWAY => Disconnect::SHUTDOWN,
+            CloseCode::TRY_AGAIN_LATER => Disconnect::SLOW,
+            CloseCode::POLICY => Disconnect::TOO_MANY_REQUESTS,
+            CloseCode::INTERNAL => Disconnect::SERVER_ERROR,
+            // What is wrong with the WebSocket is said in its own words.
+            _ => return,
+        };
+        context.close(disconnect.code, disconnect.reason);
+    }
+}

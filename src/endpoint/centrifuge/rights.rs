@@ -1,0 +1,90 @@
+//! What a client may do in which channel.
+
+use bytes::Bytes;
+
+use super::Work;
+use crate::access::{SubscriptionClaims, TokenError};
+use crate::centrifuge::ErrorReply;
+use crate::channel::{ChannelName, Namespace};
+use crate::rules::{Denied, Identity};
+
+/// A subscription that is granted, and what the token that grants it says.
+#[derive(Clone, Debug, Default)]
+pub struct Granted {
+    /// When the token expires, in ms since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// What the others of the channel are told about the client: JSON, or nothing.
+    pub info: Bytes,
+}
+
+/// What holds for a channel.
+pub fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
+    work.context.rules().namespaces.of(channel.as_str())
+}
+
+/// Whether anybody is told who is subscribed.
+pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
+    let namespace = namespace(channel, work);
+    namespace.presence || namespace.join_leave
+}
+
+/// Whether the client may subscribe, by its subscription token where it has brought one.
+pub fn subscribe(
+    identity: &Identity,
+    channel: &ChannelName,
+    token: &str,
+    work: &Work<'_, '_>,
+) -> Result<Granted, ErrorReply> {
+    let rules = work.context.rules();
+    if token.is_empty() {
+        rules.may_subscribe(channel, identity).map_err(denied)?;
+        return Ok(Granted::default());
+    }
+    let now_ms = work.context.unix_ms();
+    let claims = rules.access.subscription(token, now_ms);
+    let claims = claims.map_err(not_granted)?;
+    let client = work.context.name().to_string();
+    rules
+        .may_subscribe_with(channel, identity, &claims, &client)
+        .map_err(denied)?;
+    let SubscriptionClaims {
+        expires_at_ms,
+        info,
+        ..
+    } = claims;
+    Ok(Granted {
+        expires_at_ms,
+        info,
+    })
+}
+
+/// Whether the client may publish.
+pub fn publish(
+    identity: &Identity,
+    channel: &ChannelName,
+    work: &Work<'_, '_>,
+) -> Result<(), ErrorReply> {
+    let rules = work.context.rules();
+    rules.may_publish(channel, identity).map_err(denied)
+}
+
+/// Whether a client that is not subscribed may ask about a channel: if it might be.
+pub fn ask(
+    identity: &Identity,
+    channel: &ChannelName,
+    work: &Work<'_, '_>,
+) -> Result<(), ErrorReply> {
+    let rules = work.context.rules();
+    rules.may_subscribe(channel, identity).map_err(denied)
+}
+
+fn denied(denied: Denied) -> ErrorReply {
+    ErrorReply::PERMISSION_DENIED.because(denied)
+}
+
+fn not_granted(error: TokenError) -> ErrorReply {
+    match error {
+        TokenError::Expired => ErrorReply::TOKEN_EXPIRED,
+        other => ErrorReply::PERMISSION_DENIED.because(other),
+    }
+}

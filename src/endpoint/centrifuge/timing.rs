@@ -1,0 +1,123 @@
+//! What time does to a connection: pings want an answer, tokens expire.
+
+use super::connected::Connected;
+use super::fault::Fault;
+use super::{Settings, Work};
+use crate::centrifuge::disconnect::Unsubscribed;
+use crate::centrifuge::{Disconnect, encode};
+use crate::endpoint::{Heartbeat, Timeout};
+
+/// Times of a connection, in ms since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When its token expires.
+    pub expires_at_ms: Option<u64>,
+    /// By when the oldest unanswered ping must be answered.
+    pong_due_ms: Option<u64>,
+    /// Pings that have not been answered.
+    pings: u32,
+}
+
+impl Times {
+    /// Of a connection that begins.
+    pub fn new(expires_at_ms: Option<u64>) -> Self {
+        Self {
+            expires_at_ms,
+            ..Self::default()
+        }
+    }
+}
+
+impl Connected {
+    /// Pings from now on.
+    pub fn start(&mut self, work: &mut Work<'_, '_>) {
+        let interval_ms = u32::try_from(work.settings.ping_interval_ms).unwrap_or(u32::MAX);
+        work.context.set_heartbeat(Heartbeat {
+            send_every_ms: interval_ms,
+            silence_ms_max: 0,
+        });
+        self.set_deadline(work);
+    }
+
+    /// Sees to it that the next time at which something is to be done is not missed.
+    pub fn set_deadline(&self, work: &mut Work<'_, '_>) {
+        let now_ms = work.context.unix_ms();
+        let next = self.next_ms(work.settings);
+        work.context.set_deadline(
+            next.map(|next_ms| u32::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)),
+        );
+    }
+
+    /// Time has passed.
+    pub fn timeout(&mut self, timeout: Timeout, work: &mut Work<'_, '_>) -> Result<(), Fault> {
+        match timeout {
+            Timeout::Beat => self.ping(work),
+            Timeout::Deadline => self.check(work)?,
+            Timeout::Silence => return Ok(()),
+        }
+        self.set_deadline(work);
+        Ok(())
+    }
+
+    /// The client has answered a ping.
+    pub fn pong(&mut self, work: &Work<'_, '_>) -> Result<(), Fault> {
+        let times = &mut self.times;
+        if times.pings == 0 {
+            return Err(Fault::bad_request("a pong that answers no ping"));
+        }
+        times.pings -= 1;
+        times.pong_due_ms =
+            (times.pings > 0).then(|| work.context.unix_ms() + work.settings.pong_timeout_ms);
+        Ok(())
+    }
+
+    fn ping(&mut self, work: &mut Work<'_, '_>) {
+        let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
+        self.times.pings += 1;
+        self.times.pong_due_ms.get_or_insert(due_ms);
+        work.context.send_text(encode::PING);
+    }
+
+    /// Does what is due.
+    fn check(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
+        let now_ms = work.context.unix_ms();
+        let expired_ms = work.settings.expired_ms;
+        let has_expired = |at_ms: Option<u64>| {
+            at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
+        };
+        if self
+            .times
+            .pong_due_ms
+            .is_some_and(|due_ms| due_ms <= now_ms)
+        {
+            return Err(Disconnect::NO_PONG.into());
+        }
+        if has_expired(self.times.expires_at_ms) {
+            return Err(Disconnect::EXPIRED.into());
+        }
+        let expired: Vec<u32> = (self.subscriptions.iter())
+            .filter(|subscription| has_expired(subscription.expires_at_ms()))
+            .map(|subscription| subscription.number)
+            .collect();
+        for number in expired {
+            self.end_subscription(number, Unsubscribed::EXPIRED, work);
+        }
+        Ok(())
+    }
+
+    /// When there is something to do next.
+    fn next_ms(&self, settings: &Settings) -> Option<u64> {
+        let subscriptions = self.subscriptions.iter();
+        let expire = subscriptions
+            .filter_map(|subscription| subscription.expires_at_ms())
+            .chain(self.times.expires_at_ms)
+            .min()
+            .map(|at_ms| at_ms.saturating_add(settings.expired_ms));
+        expire.into_iter().chain(self.times.pong_due_ms).min()
+    }
+}
+
+/// For how long something is still valid, in whole s.
+pub fn ttl_s(expires_at_ms: Option<u64>, now_ms: u64) -> Option<u64> {
+    expires_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms) / 1_000)
+}
