@@ -62,6 +62,7 @@ macro_rules! counters {
 counters! {
     connections: Gauge "connections" "Open connections.";
     subscriptions: Gauge "subscriptions" "Subscriptions of open connections.";
+    users: Gauge "users" "Users that have connections on the shard, where endpoints know users.";
     lanes: Gauge "lanes" "Lanes: groups of subscribers that get the very same bytes.";
     channels: Gauge "channels" "Channels that the shard owns.";
     queues: Gauge "queues" "Queues that the shard owns.";
@@ -97,6 +98,8 @@ counters! {
     publications: Counter "publications" "Publications numbered by the shard as their channel's owner.";
     publications_refused: Counter "publications_refused" {reason = "channels"} "Publications refused, by reason: too many channels.";
     publications_refused_queue: Counter "publications_refused" {reason = "queue"} "A queue, or all of them together, held as much as they may.";
+    publications_repeated: Counter "publications_repeated" "Messages that were not published because their idempotency key had been used shortly before.";
+    idempotency_forgotten: Counter "idempotency_keys_forgotten" "Idempotency keys forgotten before their five minutes were over (limits.idempotency_keys_max).";
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";

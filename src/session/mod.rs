@@ -195,13 +195,8 @@ impl Session {
 
     /// Does what somebody else has ordered, if the connection is open.
     pub fn handle_order(&mut self, order: Order, around: &mut Surroundings<'_>) {
-        self.call(around, |_, _, context| match order {
-            Order::Send(payload) => context.send_payload(&payload),
-            Order::Subscribe(channel) => {
-                context.subscribe(channel);
-            }
-            Order::Unsubscribe(channel) => context.unsubscribe(channel),
-            Order::Close { code, reason } => context.close(code, reason),
+        self.call(around, |endpoint, state, context| {
+            endpoint.ordered(state, order, context);
         });
     }
 

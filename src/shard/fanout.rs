@@ -68,6 +68,18 @@ impl Fanout {
         self.channels.len()
     }
 
+    /// Subscribers of a channel here, those who wait for the owner's answer included; nothing where it has none.
+    pub fn subscribers_of(&self, channel: &str) -> Option<(ChannelName, usize)> {
+        let (channel, local) = self.channels.get_key_value(channel)?;
+        Some((channel.clone(), local.subscribers))
+    }
+
+    /// The same of all channels.
+    pub fn subscribers(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        let all = self.channels.iter();
+        all.map(|(channel, local)| (channel, local.subscribers))
+    }
+
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
