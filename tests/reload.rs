@@ -111,6 +111,17 @@ fn api_reload(http: &mut Http) -> Answer {
     http.request("POST", "/api/reload", &[], b"")
 }
 
+/// The lines about a configuration that cannot be used.
+fn problems_of(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let error = &answer.json()["error"];
+    assert_eq!(error["code"], 107);
+    let message = error["message"].as_str().unwrap();
+    let (says, lines) = message.split_once('\n').unwrap();
+    assert!(says.ends_with("nothing has changed"), "{says}");
+    lines.lines().map(str::to_owned).collect()
+}
+
 fn text_of(said: Said) -> String {
     match said {
         Said::Message(Message::Text(text)) => text,
@@ -283,15 +294,8 @@ fn a_bad_file_changes_nothing_and_every_mistake_is_a_line() {
     }
     let answer = api_reload(&mut http);
     assert_eq!(answer.status, 400);
-    let json = answer.json();
-    assert_eq!(json["error"]["code"], 107);
-    let problems: Vec<&str> = json["problems"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|problem| problem.as_str().unwrap())
-        .collect();
-    assert_eq!(problems.len(), 2, "{json}");
+    let problems = problems_of(&answer);
+    assert_eq!(problems.len(), 2, "{problems:?}");
     for (problem, mistake) in problems.iter().zip(&mistakes) {
         assert!(problem.starts_with(mistake), "{problem}");
     }
@@ -308,13 +312,9 @@ fn a_bad_file_changes_nothing_and_every_mistake_is_a_line() {
     ] {
         file.write(text);
         let answer = api_reload(&mut http);
-        assert_eq!(answer.status, 400, "{answer:?}");
-        let problems = answer.json()["problems"].clone();
-        assert_eq!(problems.as_array().unwrap().len(), 1, "{problems}");
-        assert!(
-            problems[0].as_str().unwrap().contains(mistake),
-            "{problems}"
-        );
+        let problems = problems_of(&answer);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains(mistake), "{problems:?}");
     }
     fs::remove_file(&file.0).unwrap();
     assert_eq!(api_reload(&mut http).status, 400, "without the file");

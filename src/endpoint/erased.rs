@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
+use super::{
+    Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
+};
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
@@ -31,6 +33,13 @@ pub trait Erased {
         result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    );
     fn answered(
         &mut self,
         state: &mut State,
@@ -47,6 +56,7 @@ pub trait Erased {
         redelivered: bool,
         context: &mut Context<'_>,
     );
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>);
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
     fn farewell(
         &mut self,
@@ -95,6 +105,18 @@ impl<E: Endpoint> Erased for E {
         }
     }
 
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::fallen_behind(self, state, subscription, last, context);
+        }
+    }
+
     fn answered(
         &mut self,
         state: &mut State,
@@ -135,6 +157,12 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::farewell(self, state, code, reason, context);
+        }
+    }
+
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::ordered(self, state, order, context);
         }
     }
 

@@ -62,6 +62,8 @@ impl Shard {
             self.directory.set_rules(now_ms, namespaces, limits);
             self.fanout
                 .set_lane_bytes_max(self.config.fanout.lane_bytes_max);
+            self.idempotency
+                .set_keys_max(self.config.limits.idempotency_keys_max);
             self.codec.compressors.set(self.sessions.compression);
             self.endpoints.reload(&self.config);
             let mut out = Vec::new();

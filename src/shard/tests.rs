@@ -14,6 +14,7 @@ mod patterns;
 mod queues;
 mod recovery;
 mod reload;
+mod slow;
 mod stomp;
 mod timers;
 
