@@ -87,6 +87,8 @@ counters! {
     closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions.";
     closed_window: Counter "closes" {reason = "window"} "More waited for a subscription's acknowledgements than the backlog's bound.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
+    conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
     accept_starved: Counter "accept_pauses" {reason = "files"} "No file descriptor was to be had.";
     accept_full: Counter "accept_pauses" {reason = "full"} "Every slot was taken, those for refusals included.";

@@ -26,6 +26,7 @@ pub use idempotency::{Idempotency, KEY_BYTES_MAX, REMEMBERED_MS};
 pub use members::MemberId;
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
 pub use namespace::{ChannelPattern, Namespace, Namespaces, SlowPolicy, Who};
+pub use patterns::is_pattern;
 pub use question::{Answer, Question};
 pub use queue::{
     Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,

@@ -32,6 +32,13 @@ pub trait Erased {
         result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    );
     fn answered(
         &mut self,
         state: &mut State,
@@ -93,6 +100,18 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::fallen_behind(self, state, subscription, last, context);
         }
     }
 

@@ -135,6 +135,22 @@ pub trait Endpoint: 'static {
         let _ = (state, ticket, result, context);
     }
 
+    /// The connection was behind by more than its backlog may hold, and its channel's namespace has
+    /// `slow_consumer = "drop_oldest"`: what waited of that subscription has been dropped, up to that place of the
+    /// stream. What is sent from here stands where that was. Unless the endpoint does something else, the
+    /// connection is closed.
+    fn fallen_behind(
+        &mut self,
+        state: &mut Self::State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, subscription, last);
+        let reason = "too slow: what waited for you has been dropped";
+        context.close(CloseCode::TRY_AGAIN_LATER, reason);
+    }
+
     /// The owner of a channel has answered: called once for each [`Context::ask`], whose return value is
     /// `ticket`, while the connection lives.
     fn answered(

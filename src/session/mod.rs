@@ -224,6 +224,18 @@ impl Session {
         });
     }
 
+    /// Publications of a subscription have been dropped, because the connection was too far behind.
+    pub fn handle_fallen_behind(
+        &mut self,
+        subscription: u32,
+        last: Position,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.fallen_behind(state, subscription, last, context);
+        });
+    }
+
     /// The owner of a channel has answered a question of the connection's.
     pub fn handle_answered(&mut self, ticket: u32, answer: Answer, around: &mut Surroundings<'_>) {
         self.call(around, |endpoint, state, context| {

@@ -8,7 +8,7 @@ use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
 use super::overlaps::Overlaps;
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, SlowPolicy};
 use crate::encoding::Encoding;
 use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
@@ -221,10 +221,11 @@ impl Fanout {
         channel: &ChannelName,
         encoding: &Encoding,
         member: Member,
+        policy: SlowPolicy,
     ) -> (Key, u32) {
         let local = self.channels.entry(channel.clone()).or_default();
         let key = local.lanes.find(encoding, &self.lanes).unwrap_or_else(|| {
-            let lane = Lane::new(channel.clone(), encoding.clone());
+            let lane = Lane::new(channel.clone(), encoding.clone(), policy);
             let key = self.lanes.insert(lane);
             local.lanes.add(key, &self.lanes, &self.hasher);
             key

@@ -41,6 +41,7 @@ mod patterns;
 mod post;
 mod rate;
 mod recover;
+mod slow;
 mod subscribe;
 mod survey;
 mod timers;

@@ -155,7 +155,9 @@ impl Shard {
                 }
                 subscription.place = match via {
                     Via::Lane(encoding) => {
-                        let (lane, position) = self.fanout.join(channel, encoding, member);
+                        let namespace = self.rules.namespaces.of(channel.as_str());
+                        let policy = namespace.slow_consumer;
+                        let (lane, position) = self.fanout.join(channel, encoding, member, policy);
                         Place::Active {
                             lane: lane.slot,
                             position,

@@ -168,7 +168,7 @@ impl Connecting {
         asked: Option<&Subscribe<'_>>,
         work: &mut Work<'_, '_>,
     ) {
-        let recoverable = rights::namespace(&channel, work).history_size > 0;
+        let recoverable = rights::is_recoverable(&channel, work);
         let missed = asked
             .filter(|asked| asked.recover.0 && recoverable)
             .map(|asked| since(asked.offset.0, &asked.epoch));

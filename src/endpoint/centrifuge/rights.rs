@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Work;
 use crate::access::{SubscriptionClaims, TokenError};
 use crate::centrifuge::ErrorReply;
-use crate::channel::{ChannelName, Namespace};
+use crate::channel::{ChannelName, Namespace, is_pattern};
 use crate::rules::{Denied, Identity};
 
 /// A subscription that is granted, and what the token that grants it says.
@@ -17,15 +17,21 @@ pub struct Granted {
     pub info: Bytes,
 }
 
-/// What holds for a channel.
-pub fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
-    work.context.rules().namespaces.of(channel.as_str())
+/// Whether a subscription to it can recover. One to a pattern of names cannot, whatever the channels keep.
+pub fn is_recoverable(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
+    let namespace = namespace(channel, work);
+    let to_many = namespace.wildcards && is_pattern(channel.as_str());
+    namespace.history_size > 0 && !to_many
 }
 
 /// Whether anybody is told who is subscribed.
 pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
     let namespace = namespace(channel, work);
     namespace.presence || namespace.join_leave
+}
+
+fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
+    work.context.rules().namespaces.of(channel.as_str())
 }
 
 /// Whether the client may subscribe, by its subscription token where it has brought one.

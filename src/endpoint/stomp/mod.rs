@@ -199,6 +199,19 @@ impl Endpoint for Stomp {
         });
     }
 
+    fn fallen_behind(
+        &mut self,
+        client: &mut Client,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        self.with_connected(client, context, |connected, work| {
+            connected.put_gap(subscription, last, work);
+            Ok(())
+        });
+    }
+
     fn published(
         &mut self,
         client: &mut Client,
