@@ -139,6 +139,9 @@ settings_table! {
         /// would be given up first anyway.
         history_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
 
+        /// Idempotency keys of publications that one shard remembers for five minutes; with more the oldest are forgotten.
+        idempotency_keys_max: usize = 65_536, 0..=10_000_000 "keys a shard", 0 = "every message is published";
+
         /// The longest request head (request line and header fields together); a longer one is answered with 431.
         head_bytes_max: usize = 8_192, 512..=65_536 "bytes";
 

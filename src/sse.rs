@@ -23,12 +23,20 @@ pub const GAP: &str = "gap";
 /// The type of an event whose data are base64.
 pub const BINARY: &str = "binary";
 
+/// The place of a client that is no place of one channel's: it has several, or all that fit a pattern. Epochs are counted
+/// from 1.
+pub const NOWHERE: Position = Position {
+    epoch: 0,
+    offset: 0,
+};
+
 /// Bytes that an id takes at the most: 16 hexadecimal digits, a colon, 20 digits.
 const ID_BYTES_MAX: usize = 37;
 
-/// Appends a publication. Without an id the client goes on naming the event before it when it connects again.
+/// Appends a publication. Without an id the client goes on naming the event before it when it connects again. One that a
+/// pattern has found has none: it would be taken for the place in another channel.
 pub fn put_publication(out: &mut impl BufMut, publication: &Publication, with_id: bool) {
-    if with_id {
+    if with_id && publication.channel.is_none() {
         put_id(out, publication.position);
     }
     put_message(out, publication.kind, &publication.payload);

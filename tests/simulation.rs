@@ -1,6 +1,6 @@
 //! Several shards and the mailboxes between them in a seeded world: short sends, full sockets,
-//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients and
-//! those of STOMP, of which some acknowledge late, never, or give messages of queues back.
+//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients, those
+//! of event streams and those of STOMP, of which some acknowledge late, never, or give messages of queues back.
 //!
 //! A seed repeats its world exactly. `PUSHRING_SIM_SEEDS` says how many are run (1,000), and
 //! `PUSHRING_SIM_SEED` names the one to be repeated.
@@ -17,6 +17,7 @@ mod simulation {
     pub mod check_topics;
     pub mod client;
     pub mod driver;
+    pub mod event_stream;
     pub mod frame;
     pub mod mail;
     pub mod plan;
@@ -53,6 +54,9 @@ struct Met {
     windows_filled: u64,
     receipts: u64,
     disconnects: u64,
+    /// Event streams that were too slow, and that were told of a drain.
+    streams_slow: u64,
+    streams_drained: u64,
     counters: Counters,
 }
 
@@ -98,6 +102,13 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("bad frames", c.closed_protocol),
         ("drains", c.closed_drain),
         ("pings", c.pings),
+        ("event streams", c.event_streams),
+        ("comments on idle event streams", c.keep_alives),
+        ("event streams that were too slow", met.streams_slow),
+        (
+            "event streams that were told of a drain",
+            met.streams_drained,
+        ),
         ("deliveries", c.deliveries),
         ("merged sends", c.merged),
         ("compressed publications", c.compressions),
@@ -235,6 +246,13 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
         let told = client.told.map(|(code, _)| code);
         met.disconnects += u64::from(stomper.disconnect.is_some() && told == Some(1000));
     }
+    for client in world.clients.iter().filter(|client| client.wants_stream) {
+        match client.told {
+            Some((1013, _)) => met.streams_slow += 1,
+            Some((1001, _)) => met.streams_drained += 1,
+            _ => {}
+        }
+    }
     for driver in &world.drivers {
         add(&mut met.counters, &driver.shard.counters());
     }
@@ -286,6 +304,8 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.closed_protocol += more.closed_protocol;
     sum.closed_drain += more.closed_drain;
     sum.pings += more.pings;
+    sum.event_streams += more.event_streams;
+    sum.keep_alives += more.keep_alives;
     sum.deliveries += more.deliveries;
     sum.compressions += more.compressions;
     sum.decompressions += more.decompressions;

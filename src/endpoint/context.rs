@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Command, ConnectionName, Heartbeat, Message, Payload, Subscribe, Via, Which};
+use super::{
+    Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload, Subscribe,
+    Via, Which,
+};
 use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::{ClientInfo, Draft, Kind, Since};
@@ -79,6 +82,31 @@ impl<'a> Context<'a> {
     /// of a turn. It jumps when somebody sets the clock.
     pub fn unix_ms(&self) -> u64 {
         self.sight.unix_ms
+    }
+
+    /// Says whose connection this is, so that the server's handle and the HTTP API find it by its user, and
+    /// what the client is called among that user's. What was said before does not hold any more; an empty
+    /// user is nobody. A connection of which nothing is said costs nothing.
+    pub fn identify(&mut self, user: &str, client: &str) {
+        self.commands.push(Command::Identify {
+            user: user.into(),
+            client: client.into(),
+        });
+    }
+
+    /// Does what somebody outside has ordered: sends the message, subscribes as [`Context::subscribe`] does,
+    /// unsubscribes, or closes.
+    pub fn obey(&mut self, order: Order) {
+        match order {
+            Order::Send(payload) => self.send_payload(&payload),
+            Order::Subscribe(subscription) => {
+                let OrderedSubscription { channel, since, .. } = *subscription;
+                self.subscribe_with(channel, Form::Raw, since, None);
+            }
+            Order::Unsubscribe(Some(channel)) => self.unsubscribe(channel),
+            Order::Unsubscribe(None) => self.unsubscribe_all(),
+            Order::Close { code, reason } => self.close(code, reason),
+        }
     }
 
     /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client
@@ -290,6 +318,14 @@ impl<'a> Context<'a> {
     pub fn unsubscribe(&mut self, channel: ChannelName) {
         self.commands.push(Command::Unsubscribe {
             which: Which::Channel(channel),
+            ticket: None,
+        });
+    }
+
+    /// Ends all subscriptions.
+    pub fn unsubscribe_all(&mut self) {
+        self.commands.push(Command::Unsubscribe {
+            which: Which::All,
             ticket: None,
         });
     }

@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
+use super::{
+    Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
+};
 use crate::channel::{Answer, Refused};
 use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
@@ -30,6 +32,13 @@ pub trait Erased {
         result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    );
     fn answered(
         &mut self,
         state: &mut State,
@@ -46,6 +55,7 @@ pub trait Erased {
         redelivered: bool,
         context: &mut Context<'_>,
     );
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>);
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
     fn farewell(
         &mut self,
@@ -93,6 +103,18 @@ impl<E: Endpoint> Erased for E {
         }
     }
 
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::fallen_behind(self, state, subscription, last, context);
+        }
+    }
+
     fn answered(
         &mut self,
         state: &mut State,
@@ -133,6 +155,12 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::farewell(self, state, code, reason, context);
+        }
+    }
+
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::ordered(self, state, order, context);
         }
     }
 

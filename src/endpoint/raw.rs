@@ -1,13 +1,18 @@
 //! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
 //! `/echo`. The first two are event streams as well.
 
-use super::since::{refuse_since, since};
+use std::collections::HashSet;
+
+use super::since::{since, since_of_several};
 use super::{Context, Endpoint, Message, Request, Route};
 use crate::channel::{ChannelName, Refused};
-use crate::publication::{Begun, Recovery};
+use crate::publication::{Begun, Position, Recovery};
 use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
+
+/// What a WebSocket is told that was too far behind; at most 123 bytes.
+const DROPPED: &str = "too slow: what waited for you has been dropped";
 
 /// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
 const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
@@ -48,49 +53,101 @@ impl Endpoint for Subscriber {
     ) {
         begin(result, context);
     }
+
+    fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
+        tell_of_dropped(last, context);
+    }
 }
 
 /// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
 /// is for the payload to say.
 struct Several;
 
-/// Whether a connection is subscribed to one channel alone.
-struct Alone(bool);
+/// How many channels a connection has.
+enum Channels {
+    One,
+    Several {
+        /// Those whose owners have not answered yet.
+        left: u32,
+        /// Whether the client of an event stream has been here before.
+        returns: bool,
+    },
+}
 
 impl Endpoint for Several {
-    type State = Alone;
+    type State = Channels;
 
-    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Alone, Refusal> {
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Channels, Refusal> {
         let channels = channels(request)?;
         let Some(first) = channels.first() else {
             let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
             return Err(Refusal::new(400, help));
         };
-        let alone = channels.iter().all(|channel| channel == first);
-        if alone {
+        if channels.iter().all(|channel| channel == first) {
             context.subscribe_alone(first.clone(), since(request)?);
-        } else {
-            refuse_since(request)?;
-            for channel in channels {
-                context.subscribe(channel);
+            return Ok(Channels::One);
+        }
+        let returns = since_of_several(request)?;
+        let mut left = 0;
+        let mut seen = HashSet::new();
+        for channel in &channels {
+            if seen.insert(channel) {
+                context.subscribe(channel.clone());
+                left += 1;
             }
         }
-        Ok(Alone(alone))
+        Ok(Channels::Several { left, returns })
     }
 
-    fn message(&mut self, _: &mut Alone, _: Message<'_>, _: &mut Context<'_>) {}
+    fn message(&mut self, _: &mut Channels, _: Message<'_>, _: &mut Context<'_>) {}
 
     fn subscribed(
         &mut self,
-        Alone(alone): &mut Alone,
+        channels: &mut Channels,
         _: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
-        match result {
-            Ok(_) if !*alone => {}
-            result => begin(result, context),
+        match (channels, result) {
+            (Channels::One, result) => begin(result, context),
+            (_, Err(refused)) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
+            (Channels::Several { left, returns }, Ok(_)) => {
+                *left = left.saturating_sub(1);
+                // No position could speak for all of them, but a browser says that it was here before.
+                match (*left, *returns) {
+                    (0, true) => context.send_blocks(|out| sse::put_gap(out, sse::NOWHERE)),
+                    (0, false) => context.send_blocks(|out| sse::put_position(out, sse::NOWHERE)),
+                    _ => {}
+                }
+            }
         }
+    }
+
+    fn fallen_behind(
+        &mut self,
+        channels: &mut Channels,
+        _: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        let place = match channels {
+            Channels::One => last,
+            Channels::Several { .. } => sse::NOWHERE,
+        };
+        tell_of_dropped(place, context);
+    }
+}
+
+/// Tells the client that it has missed what came up to that place. A WebSocket can be told nothing: it is closed.
+fn tell_of_dropped(last: Position, context: &mut Context<'_>) {
+    if context.is_event_stream() {
+        context.send_blocks(|out| sse::put_gap(out, last));
+    } else {
+        context.close(CloseCode::TRY_AGAIN_LATER, DROPPED);
     }
 }
 

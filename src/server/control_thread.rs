@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::control::{self, Control, Handle, Letter, Office};
 use crate::metrics::ShardMetrics;
 use crate::reactor::Mailboxes;
+use crate::rules::Rules;
 use crate::shard::Identity;
 
 /// What it is started with.
@@ -23,6 +24,7 @@ pub struct ControlThread {
     pub mail: Mailboxes,
     pub letters: mpsc::Receiver<Letter>,
     pub handle: Handle,
+    pub rules: Arc<Rules>,
     /// Of any shard.
     pub identity: Identity,
     pub metrics: Vec<Arc<ShardMetrics>>,
@@ -53,7 +55,7 @@ impl ControlThread {
             } = self.identity;
             Office::open(self.mail, self.letters, shards, hash_seed)?
         };
-        let control = Control::new(&self.config, self.handle, self.metrics);
+        let control = Control::new(&self.config, self.rules, self.handle, self.metrics);
         let listener = self.listener;
         std::thread::Builder::new()
             .name("control".to_owned())

@@ -184,6 +184,7 @@ impl Server {
             mail: control_mail,
             letters: plan.letters,
             handle: plan.handle.clone(),
+            rules,
             identity,
             metrics,
             heed_signals: plan.heed_signals,

@@ -195,13 +195,8 @@ impl Session {
 
     /// Does what somebody else has ordered, if the connection is open.
     pub fn handle_order(&mut self, order: Order, around: &mut Surroundings<'_>) {
-        self.call(around, |_, _, context| match order {
-            Order::Send(payload) => context.send_payload(&payload),
-            Order::Subscribe(channel) => {
-                context.subscribe(channel);
-            }
-            Order::Unsubscribe(channel) => context.unsubscribe(channel),
-            Order::Close { code, reason } => context.close(code, reason),
+        self.call(around, |endpoint, state, context| {
+            endpoint.ordered(state, order, context);
         });
     }
 
@@ -226,6 +221,18 @@ impl Session {
     ) {
         self.call(around, |endpoint, state, context| {
             endpoint.published(state, ticket, result, context);
+        });
+    }
+
+    /// Publications of a subscription have been dropped, because the connection was too far behind.
+    pub fn handle_fallen_behind(
+        &mut self,
+        subscription: u32,
+        last: Position,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.fallen_behind(state, subscription, last, context);
         });
     }
 

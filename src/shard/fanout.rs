@@ -8,7 +8,7 @@ use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
 use super::overlaps::Overlaps;
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, SlowPolicy};
 use crate::encoding::Encoding;
 use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
@@ -66,6 +66,18 @@ impl Fanout {
 
     pub fn channels(&self) -> usize {
         self.channels.len()
+    }
+
+    /// Subscribers of a channel here, those who wait for the owner's answer included; nothing where it has none.
+    pub fn subscribers_of(&self, channel: &str) -> Option<(ChannelName, usize)> {
+        let (channel, local) = self.channels.get_key_value(channel)?;
+        Some((channel.clone(), local.subscribers))
+    }
+
+    /// The same of all channels.
+    pub fn subscribers(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        let all = self.channels.iter();
+        all.map(|(channel, local)| (channel, local.subscribers))
     }
 
     pub fn pending_bytes(&self) -> usize {
@@ -209,10 +221,11 @@ impl Fanout {
         channel: &ChannelName,
         encoding: &Encoding,
         member: Member,
+        policy: SlowPolicy,
     ) -> (Key, u32) {
         let local = self.channels.entry(channel.clone()).or_default();
         let key = local.lanes.find(encoding, &self.lanes).unwrap_or_else(|| {
-            let lane = Lane::new(channel.clone(), encoding.clone());
+            let lane = Lane::new(channel.clone(), encoding.clone(), policy);
             let key = self.lanes.insert(lane);
             local.lanes.add(key, &self.lanes, &self.hasher);
             key

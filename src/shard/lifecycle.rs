@@ -437,6 +437,7 @@ impl Shard {
                 self.settle(now_ms, id, subscription, offsets, verdict, done);
             }
             Command::NoteWindowFull => self.counters.closed_window += 1,
+            Command::Identify { user, client } => self.identify(id, &user, &client),
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
             Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),
             Command::Close => self.begin_closing(now_ms, id),
@@ -516,7 +517,7 @@ impl Shard {
     }
 }
 
-fn name_of(identity: &Identity, key: ConnectionId) -> ConnectionName {
+pub(super) fn name_of(identity: &Identity, key: ConnectionId) -> ConnectionName {
     ConnectionName {
         shard: identity.shard as u32,
         key,

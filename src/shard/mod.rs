@@ -41,8 +41,11 @@ mod patterns;
 mod post;
 mod rate;
 mod recover;
+mod slow;
 mod subscribe;
+mod survey;
 mod timers;
+mod users;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -53,7 +56,7 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 
-use crate::channel::{Directory, DirectoryLimits, QueueLimits, Queues, Refused};
+use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
@@ -71,6 +74,8 @@ use patterns::PendingPatterns;
 use post::Post;
 use rate::Bucket;
 use recover::Recovered;
+use survey::Errand;
+use users::Users;
 use wheel::Wheel;
 
 /// Names a connection of one shard.
@@ -120,6 +125,14 @@ pub struct Shard {
     fanout: Fanout,
     directory: Directory,
     queues: Queues<Consumer>,
+    /// What was published to channels owned here with keys.
+    idempotency: Idempotency,
+    /// Whose connections there are here.
+    users: Users,
+    /// What users' connections have yet to be told.
+    errands: VecDeque<Errand>,
+    /// Connections that this turn may still tell something.
+    orders_left: usize,
     /// What all its connections and lanes compress and decompress with.
     codec: Codec,
     post: Post,
@@ -189,6 +202,10 @@ impl Shard {
                 },
                 identity.first_epoch | QUEUES,
             ),
+            idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
+            users: Users::new(hasher.clone()),
+            errands: VecDeque::new(),
+            orders_left: 0,
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
             outbox: Outbox::default(),
@@ -288,6 +305,7 @@ impl Shard {
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
             || self.has_handouts()
+            || !self.errands.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -318,6 +336,8 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            users: self.users.len() as u64,
+            idempotency_forgotten: self.idempotency.forgotten_early(),
             queues: queues.queues as u64,
             queue_messages: queues.messages as u64,
             queue_unsettled: queues.unsettled as u64,
@@ -339,6 +359,8 @@ impl Shard {
             }
         }
         self.hands_left = self.config.fanout.sends_per_turn_max;
+        self.orders_left = self.config.fanout.sends_per_turn_max;
+        self.run_errands(now_ms);
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }

@@ -42,13 +42,23 @@ impl Shard {
                 draft,
                 ticket,
             } => {
-                let result = self.deliver(now_ms, channel, draft);
+                let result = self.deliver(now_ms, &channel, draft);
+                self.confirm(now_ms, from, ticket, result);
+            }
+            Request::PublishOnce {
+                channel,
+                key,
+                draft,
+                ticket,
+            } => {
+                let result = self.deliver_once(now_ms, channel, key, *draft);
                 self.confirm(now_ms, from, ticket, result);
             }
             Request::Queue { queue, request } => {
                 self.handle_queue_request(now_ms, from, &queue, *request);
             }
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
+            Request::Survey { ticket, survey } => self.handle_survey(now_ms, from, ticket, *survey),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
         }
     }
@@ -90,7 +100,7 @@ impl Shard {
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
             // Nobody on a shard asks for this.
-            Delivery::Drained => {}
+            Delivery::Drained | Delivery::Surveyed { .. } => {}
         }
     }
 
@@ -130,7 +140,7 @@ impl Shard {
         }
     }
 
-    fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
+    pub(super) fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
         if to == self.identity.shard {
             self.handle_delivery(now_ms, delivery);
         } else {
@@ -191,17 +201,34 @@ impl Shard {
         }
     }
 
+    /// Publishes a message unless something was published with that key shortly before.
+    fn deliver_once(
+        &mut self,
+        now_ms: u64,
+        channel: ChannelName,
+        key: Box<str>,
+        draft: Draft,
+    ) -> Result<Position, Refused> {
+        if let Some(position) = self.idempotency.find(now_ms, &channel, &key) {
+            self.counters.publications_repeated += 1;
+            return Ok(position);
+        }
+        let position = self.deliver(now_ms, &channel, draft)?;
+        self.idempotency.note(now_ms, channel, key, position);
+        Ok(position)
+    }
+
     /// Numbers a message and sends it to every shard with subscribers.
     fn deliver(
         &mut self,
         now_ms: u64,
-        channel: ChannelName,
+        channel: &ChannelName,
         draft: Draft,
     ) -> Result<Position, Refused> {
-        match self.directory.publish(now_ms, &channel, draft) {
+        match self.directory.publish(now_ms, channel, draft) {
             Ok(Published::Now(publication, shards)) => {
                 let position = publication.position;
-                self.send_out(now_ms, &channel, &publication, shards);
+                self.send_out(now_ms, channel, &publication, shards);
                 Ok(position)
             }
             Ok(Published::Later(position)) => {

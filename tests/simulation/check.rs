@@ -87,7 +87,7 @@ pub fn drained(world: &World) -> Result<(), String> {
         };
         for index in driver.clients() {
             let client = &world.clients[index];
-            if client.has_quit.is_none() && client.told.is_none() && client.status == Some(101) {
+            if client.has_quit.is_none() && client.told.is_none() && client.was_let_in() {
                 return Err(format!("client {index} was not told of the drain"));
             }
         }
@@ -110,7 +110,7 @@ pub fn drained(world: &World) -> Result<(), String> {
         }
     }
     for client in &world.clients {
-        let was_open = client.status == Some(101) && client.place != Place::TurnedAway;
+        let was_open = client.was_let_in() && client.place != Place::TurnedAway;
         if was_open
             && is_plain(world, client)
             && !may_be_cut_short(world, client)

@@ -26,6 +26,7 @@ use bytes::BytesMut;
 
 use super::{Context, Endpoint, Message, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
+use crate::centrifuge::disconnect::Unsubscribed;
 use crate::centrifuge::{Disconnect, encode};
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -236,6 +237,20 @@ impl Endpoint for Centrifuge {
     ) {
         self.with_connected(client, context, |connected, work| {
             connected.subscribed(subscription, result, work)
+        });
+    }
+
+    fn fallen_behind(
+        &mut self,
+        client: &mut Client,
+        subscription: u32,
+        _: Position,
+        context: &mut Context<'_>,
+    ) {
+        // Its client subscribes again and recovers what the history has.
+        self.with_connected(client, context, |connected, work| {
+            connected.end_subscription(subscription, Unsubscribed::INSUFFICIENT, work);
+            Ok(())
         });
     }
 

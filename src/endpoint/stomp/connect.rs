@@ -53,6 +53,7 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
         _ => (server.can_send_every_ms, server.wants_every_ms),
     };
     let session = work.context.name().to_string();
+    work.context.identify(user.unwrap_or_default(), &session);
     put_connected(work.scratch, version, &session, SERVER, beats, user);
     work.context.send_kind(Kind::Text, work.scratch);
     let mut connected = Connected::new(version, user, silence_ms);

@@ -11,7 +11,7 @@ use super::destination::Destination;
 use super::error::ErrorReply;
 use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
-use crate::channel::{Refused, Verdict};
+use crate::channel::{ChannelName, Refused, Verdict};
 use crate::publication::{Draft, ID_BYTES_MAX, Kind, Position, Publication};
 use crate::stomp::encode::{self, MessageHead};
 use crate::stomp::{Command, Frame, Version};
@@ -141,6 +141,20 @@ impl Connected {
         Ok(())
     }
 
+    /// Somebody has ordered the end of the subscription to a topic, or of all subscriptions: an error if there
+    /// is one.
+    pub fn end_topic(&self, channel: Option<&ChannelName>) -> Result<(), ErrorReply> {
+        let is_meant = |subscription: &&Subscription| {
+            let destination = subscription.form.destination();
+            channel
+                .is_none_or(|channel| destination.strip_prefix("/topic/") == Some(channel.as_str()))
+        };
+        match self.subscriptions.iter().find(is_meant) {
+            Some(subscription) => Err(ErrorReply::unsubscribed(subscription.name())),
+            None => Ok(()),
+        }
+    }
+
     /// Sends a RECEIPT.
     pub fn put_receipt(&mut self, receipt: &str, work: &mut Work<'_, '_>) {
         self.put_receipt_of(receipt, None, work);
@@ -228,6 +242,7 @@ impl Connected {
                     headers,
                     payload,
                     publisher: None,
+                    skip_history: false,
                 };
                 work.context.publish_draft(channel, draft)
             }

@@ -107,6 +107,17 @@ impl ErrorReply {
         }
     }
 
+    /// The server's operator has ended a subscription.
+    pub fn unsubscribed(subscription: &str) -> Self {
+        Self {
+            code: CloseCode::POLICY,
+            ..Self::new(
+                format!("subscription \"{subscription}\" was ended by the server"),
+                "Connect again, and subscribe to something else.",
+            )
+        }
+    }
+
     /// No CONNECT in time.
     pub fn late(connect_ms: u32) -> Self {
         Self::new(

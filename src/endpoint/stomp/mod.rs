@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{Context, Endpoint, Message, Request, Route, Timeout};
+use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
@@ -199,6 +199,19 @@ impl Endpoint for Stomp {
         });
     }
 
+    fn fallen_behind(
+        &mut self,
+        client: &mut Client,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        self.with_connected(client, context, |connected, work| {
+            connected.put_gap(subscription, last, work);
+            Ok(())
+        });
+    }
+
     fn published(
         &mut self,
         client: &mut Client,
@@ -229,6 +242,24 @@ impl Endpoint for Stomp {
         self.with_connected(client, context, |connected, work| {
             connected.publication(subscription, publication, redelivered, work)
         });
+    }
+
+    /// A client that has no name for a subscription cannot be given one, and one whose subscription ends
+    /// without its doing is told so by an ERROR, which is the only frame of STOMP's that says it.
+    fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
+        match order {
+            Order::Subscribe(_) => {}
+            Order::Unsubscribe(channel) => {
+                self.with_connected(client, context, |connected, _| {
+                    connected.end_topic(channel.as_ref())
+                });
+            }
+            Order::Close { code, reason } => {
+                self.farewell(client, code, &reason, context);
+                context.close(code, reason);
+            }
+            Order::Send(_) => context.obey(order),
+        }
     }
 
     fn timeout(&mut self, client: &mut Client, timeout: Timeout, context: &mut Context<'_>) {

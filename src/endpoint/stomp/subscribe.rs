@@ -143,7 +143,7 @@ impl Connected {
 
     /// Sends the MESSAGE that stands for what was missed and is not kept any more. It is acknowledged like any other:
     /// clients acknowledge all that they get.
-    fn put_gap(&mut self, number: u32, position: Position, work: &mut Work<'_, '_>) {
+    pub fn put_gap(&mut self, number: u32, position: Position, work: &mut Work<'_, '_>) {
         let version = self.version;
         let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.number == number) else {
             return;
