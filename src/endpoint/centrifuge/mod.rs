@@ -47,7 +47,10 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let route = Route::new("/connection/websocket", move || {
         Centrifuge::new(settings.clone())
     });
-    std::iter::once(route.message_bytes_max(message_bytes_max))
+    let route = route
+        .message_bytes_max(message_bytes_max)
+        .message_bytes_max_of(|config| Settings::new(config).message_bytes_max);
+    std::iter::once(route)
 }
 
 /// A shard's instance.
@@ -321,6 +324,11 @@ impl Endpoint for Centrifuge {
 
     fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
         self.do_ordered(client, order, context);
+    }
+
+    /// How often a connection is sent a ping was told to its client and stays as it is.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     /// The close frame itself says it in the protocol's way.
