@@ -127,8 +127,18 @@ impl Endpoint for Several {
         }
     }
 
-    fn fallen_behind(&mut self, _: &mut Alone, _: u32, last: Position, context: &mut Context<'_>) {
-        tell_of_dropped(last, context);
+    fn fallen_behind(
+        &mut self,
+        channels: &mut Channels,
+        _: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        let place = match channels {
+            Channels::One => last,
+            Channels::Several { .. } => sse::NOWHERE,
+        };
+        tell_of_dropped(place, context);
     }
 }
 
