@@ -29,7 +29,8 @@ impl From<Unauthorized> for Refusal {
             Unauthorized::Token(error) => Self::new(401, error.to_string())
                 .with_header("WWW-Authenticate", "Bearer error=\"invalid_token\""),
             Unauthorized::Denied(denied) if denied.needs_token() => {
-                let how = "write `Authorization: Bearer {token}`, or ?token={token} behind the path";
+                let how =
+                    "write `Authorization: Bearer {token}`, or ?token={token} behind the path";
                 Self::new(401, format!("{denied}; {how}")).with_header("WWW-Authenticate", "Bearer")
             }
             Unauthorized::Denied(denied) => Self::new(403, denied.to_string()),
@@ -42,10 +43,7 @@ impl From<Unauthorized> for Refusal {
 ///
 /// # Errors
 /// 400 for a query that cannot be decoded.
-pub fn token_of<'a>(
-    request: &Request<'a>,
-    rules: &Rules,
-) -> Result<Option<Cow<'a, str>>, Refusal> {
+pub fn token_of<'a>(request: &Request<'a>, rules: &Rules) -> Result<Option<Cow<'a, str>>, Refusal> {
     if !rules.access.takes_tokens() {
         return Ok(None);
     }

@@ -68,7 +68,10 @@ fn last_event_id(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
         return Ok(Some(Since::Position(position.unwrap_or(sse::NOWHERE))));
     }
     let names = ["lastEventId", "last_event_id"];
-    let Some(encoded) = names.into_iter().find_map(|name| request.query_parameter(name)) else {
+    let Some(encoded) = names
+        .into_iter()
+        .find_map(|name| request.query_parameter(name))
+    else {
         return Ok(None);
     };
     let id = percent_decode(encoded)?;
