@@ -101,7 +101,10 @@ impl<'a> Context<'a> {
             Order::Send(payload) => self.send_payload(&payload),
             Order::Subscribe(subscription) => {
                 let OrderedSubscription { channel, since, .. } = *subscription;
-                self.subscribe_with(channel, Form::Raw, since, None);
+                match since {
+                    Some(since) => self.subscribe_since(channel, since),
+                    None => self.subscribe(channel),
+                };
             }
             Order::Unsubscribe(Some(channel)) => self.unsubscribe(channel),
             Order::Unsubscribe(None) => self.unsubscribe_all(),

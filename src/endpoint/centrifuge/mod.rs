@@ -14,6 +14,7 @@ mod connected;
 mod fault;
 mod forms;
 mod identity;
+mod ordered;
 mod publishing;
 mod rights;
 mod settings;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::credentials::token_of;
-use super::{ClosedFor, Context, Endpoint, Message, Request, Route, Timeout};
+use super::{ClosedFor, Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
 use crate::centrifuge::disconnect::Unsubscribed;
 use crate::centrifuge::{Disconnect, encode};
@@ -314,6 +315,10 @@ impl Endpoint for Centrifuge {
             }
             Stage::Over => {}
         }
+    }
+
+    fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
+        self.do_ordered(client, order, context);
     }
 
     /// The close frame itself says it in the protocol's way.
