@@ -9,6 +9,7 @@ mod support;
 mod api {
     mod batches;
     mod bodies;
+    mod centrifuge;
     mod channels;
     mod keys;
     mod nodes;

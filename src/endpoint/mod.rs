@@ -16,6 +16,7 @@ pub mod centrifuge;
 mod closed;
 mod command;
 mod context;
+mod credentials;
 mod erased;
 pub(crate) mod event_stream;
 mod message;
@@ -28,7 +29,7 @@ mod since;
 pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
-pub use command::{Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
+pub use command::{ClosedFor, Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
 pub use context::{Context, Publisher};
 pub(crate) use context::{Sight, Transport};
 pub use erased::Endpoints;

@@ -139,6 +139,8 @@ pub struct Progress {
     pub messages: u32,
     /// Whether the client broke a rule, and so is being closed.
     pub refused: bool,
+    /// Whether that was a request for something that its client may not have (401, 403).
+    pub unauthorized: bool,
 }
 
 /// See the module's documentation.
@@ -350,8 +352,9 @@ impl Session {
         around.commands.push(Command::Close);
         self.0 = State::Over;
         Progress {
-            messages: 0,
             refused: true,
+            unauthorized: refusal.is_unauthorized(),
+            ..Progress::default()
         }
     }
 

@@ -141,6 +141,9 @@ impl Connecting {
             let subs = channels.iter().map(Promise::told);
             encode::put_connected(out, id, &told, subs);
         });
+        if let Some(user) = connected.identity.name() {
+            work.context.identify(user, &client);
+        }
         connected.start(work);
         for promise in channels {
             let Promise {
