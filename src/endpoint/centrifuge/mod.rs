@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
+use super::credentials::token_of;
+use super::{ClosedFor, Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
 use crate::centrifuge::{Disconnect, ErrorReply, encode};
 use crate::channel::{Answer, Refused};
@@ -46,7 +47,10 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let route = Route::new("/connection/websocket", move || {
         Centrifuge::new(settings.clone())
     });
-    std::iter::once(route.message_bytes_max(message_bytes_max))
+    let route = route
+        .message_bytes_max(message_bytes_max)
+        .message_bytes_max_of(|config| Settings::new(config).message_bytes_max);
+    std::iter::once(route)
 }
 
 /// A shard's instance.
@@ -140,6 +144,9 @@ impl Centrifuge {
             }
             Err(Fault::Close(disconnect, detail)) => {
                 client.stage = Stage::Over;
+                if let Some(why) = closed_for(disconnect) {
+                    context.note_closed(why);
+                }
                 let reason = match detail {
                     Some(detail) => format!("{}: {detail}", disconnect.reason),
                     None => disconnect.reason.to_owned(),
@@ -220,19 +227,13 @@ impl Centrifuge {
     }
 }
 
-/// A token that comes with the handshake: `Authorization: Bearer`, or `?token=`.
-fn token_of(request: &Request<'_>) -> Option<Box<str>> {
-    let bearer = request.header("Authorization").and_then(|value| {
-        let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
-    });
-    let pairs = request.query().unwrap_or_default().split('&');
-    let query = || {
-        pairs
-            .into_iter()
-            .find_map(|pair| pair.strip_prefix("token="))
-    };
-    bearer.or_else(query).map(Into::into)
+/// What a disconnect is counted as, where that says more than its code.
+fn closed_for(disconnect: Disconnect) -> Option<ClosedFor> {
+    match disconnect {
+        Disconnect::INVALID_TOKEN => Some(ClosedFor::Unauthorized),
+        Disconnect::EXPIRED => Some(ClosedFor::TokenExpired),
+        _ => None,
+    }
 }
 
 impl Endpoint for Centrifuge {
@@ -244,7 +245,7 @@ impl Endpoint for Centrifuge {
         context: &mut Context<'_>,
     ) -> Result<Client, Refusal> {
         context.set_deadline(Some(self.settings.connect_ms));
-        let token = token_of(request);
+        let token = token_of(request, context.rules())?.map(Into::into);
         Ok(Client {
             stage: Stage::New { token },
         })
@@ -329,6 +330,11 @@ impl Endpoint for Centrifuge {
 
     fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
         self.do_ordered(client, order, context);
+    }
+
+    /// How often a connection is sent a ping was told to its client and stays as it is.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     /// The close frame itself says it in the protocol's way.
