@@ -6,10 +6,14 @@
 mod bare;
 #[path = "fanout/bun.rs"]
 mod bun;
+#[path = "fanout/centrifuge.rs"]
+mod centrifuge;
 #[path = "fanout/channels.rs"]
 mod channels;
 #[path = "fanout/client.rs"]
 mod client;
+#[path = "fanout/dialogue.rs"]
+mod dialogue;
 #[path = "fanout/frames.rs"]
 mod frames;
 #[path = "fanout/handshake.rs"]
@@ -26,6 +30,8 @@ mod messages;
 mod probe;
 #[path = "fanout/publisher.rs"]
 mod publisher;
+#[path = "fanout/pushes.rs"]
+mod pushes;
 #[path = "fanout/rabbitmq.rs"]
 mod rabbitmq;
 #[path = "fanout/report.rs"]
@@ -76,7 +82,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "pushring,bare,bare-turn,bun,deflate,unmerged,stomp,rabbitmq"
+        default_value = "pushring,bare,bare-turn,bun,deflate,unmerged,stomp,centrifuge,rabbitmq"
     )]
     targets: Vec<Target>,
     /// What the client does while nothing arrives.

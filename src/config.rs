@@ -35,10 +35,10 @@ pub(crate) use check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
 pub(crate) use duration::parse_ms as duration_ms;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
-pub use layers::{Difference, Overrides, Resolved, load, resolve};
+pub use layers::{Difference, Overrides, Resolved, Source, load, resolve};
 pub use pattern::{ChannelPattern, PatternError};
 pub use reference::reference;
-pub use reload::Change;
+pub use reload::{Change, Kept};
 pub use secret::Secret;
 pub use table::{
     Bounds, Section, Setting, namespace_section, namespace_settings, sections, settings,
@@ -138,6 +138,9 @@ settings_table! {
         /// Bytes that one shard may keep as histories of all its channels; beyond it those publications are given up that
         /// would be given up first anyway.
         history_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
+
+        /// Idempotency keys of publications that one shard remembers for five minutes; with more the oldest are forgotten.
+        idempotency_keys_max: usize = 65_536, 0..=10_000_000 "keys a shard", 0 = "every message is published";
 
         /// The longest request head (request line and header fields together); a longer one is answered with 431.
         head_bytes_max: usize = 8_192, 512..=65_536 "bytes";

@@ -46,24 +46,35 @@ pub fn parse_around<T: DeserializeOwned>(
     text: &Bytes,
     name: &'static str,
 ) -> Result<(T, Option<Bytes>), JsonError> {
-    // simd-json takes it for a space behind a number.
-    if text.contains(&0) {
-        return Err(JsonError::Malformed("a NUL is no part of JSON".to_owned()));
-    }
     let value = member(text, name)?;
     // simd-json writes into its input, and needs not look at what is delivered as it is.
     let mut envelope = text.to_vec();
     if let Some(value) = &value {
         envelope.splice(value.clone(), *b"null");
     }
-    let rest = simd_json::serde::from_slice(&mut envelope)
-        .map_err(|error| JsonError::Malformed(error.to_string()))?;
+    let rest = parse_here(&mut envelope)?;
     let Some(value) = value else {
         return Ok((rest, None));
     };
     let value = text.slice(value);
     check(&value).map_err(|error| JsonError::Malformed(format!("{name} is no JSON: {error}")))?;
     Ok((rest, Some(value)))
+}
+
+/// Parses a text of which nothing is handed on.
+///
+/// # Errors
+/// [`JsonError::Malformed`].
+pub fn parse_all<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+    parse_here(&mut text.to_vec())
+}
+
+fn parse_here<T: DeserializeOwned>(text: &mut [u8]) -> Result<T, JsonError> {
+    // simd-json takes it for a space behind a number.
+    if text.contains(&0) {
+        return Err(JsonError::Malformed("a NUL is no part of JSON".to_owned()));
+    }
+    simd_json::serde::from_slice(text).map_err(|error| JsonError::Malformed(error.to_string()))
 }
 
 /// Whether the text is one JSON value, of at most 127 levels. Not by simd-json: it turns numbers into
@@ -252,6 +263,18 @@ mod tests {
         let (parameters, data) = parse::<Publish>(&body)?;
         let data = String::from_utf8(data.to_vec()).unwrap();
         Ok((parameters.channel, data))
+    }
+
+    #[test]
+    fn a_whole_text_is_parsed_as_it_is() {
+        let parse = |text: &str| parse_all::<Publish>(text.as_bytes());
+        assert_eq!(
+            parse(r#"{"channel":"news","data":1}"#).unwrap().channel,
+            "news"
+        );
+        for text in ["", "{}", "{\"channel\":\"a\"}\0"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ macro_rules! counters {
 counters! {
     connections: Gauge "connections" "Open connections.";
     subscriptions: Gauge "subscriptions" "Subscriptions of open connections.";
+    users: Gauge "users" "Users that have connections on the shard, where endpoints know users.";
     lanes: Gauge "lanes" "Lanes: groups of subscribers that get the very same bytes.";
     channels: Gauge "channels" "Channels that the shard owns.";
     queues: Gauge "queues" "Queues that the shard owns.";
@@ -78,6 +79,7 @@ counters! {
     refused_full: Counter "connections_refused" {reason = "full"} "Connections and requests refused, by reason.";
     refused_peer: Counter "connections_refused" {reason = "peer"} "Too many connections of one peer address.";
     refused_request: Counter "connections_refused" {reason = "request"} "A bad or unknown request.";
+    refused_unauthorized: Counter "connections_refused" {reason = "unauthorized"} "Without a token that allows it (401, 403), or from a page that may not connect (403).";
     refused_late: Counter "connections_refused" {reason = "head_timeout"} "The request head was not complete in time.";
     closed_protocol: Counter "closes" {reason = "protocol"} "Connections closed by the server, by reason.";
     closed_slow: Counter "closes" {reason = "slow_consumer"} "The backlog passed its bound in bytes or in age.";
@@ -85,7 +87,11 @@ counters! {
     closed_rate: Counter "closes" {reason = "rate"} "Over the inbound rate.";
     closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions.";
     closed_window: Counter "closes" {reason = "window"} "More waited for a subscription's acknowledgements than the backlog's bound.";
+    closed_unauthorized: Counter "closes" {reason = "unauthorized"} "No token that lets the client do what it asked for.";
+    closed_expired: Counter "closes" {reason = "token_expired"} "The connection's token, or that of a subscription, had expired.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
+    conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
     accept_starved: Counter "accept_pauses" {reason = "files"} "No file descriptor was to be had.";
     accept_full: Counter "accept_pauses" {reason = "full"} "Every slot was taken, those for refusals included.";
@@ -95,6 +101,8 @@ counters! {
     publications: Counter "publications" "Publications numbered by the shard as their channel's owner.";
     publications_refused: Counter "publications_refused" {reason = "channels"} "Publications refused, by reason: too many channels.";
     publications_refused_queue: Counter "publications_refused" {reason = "queue"} "A queue, or all of them together, held as much as they may.";
+    publications_repeated: Counter "publications_repeated" "Messages that were not published because their idempotency key had been used shortly before.";
+    idempotency_forgotten: Counter "idempotency_keys_forgotten" "Idempotency keys forgotten before their five minutes were over (limits.idempotency_keys_max).";
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";

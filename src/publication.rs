@@ -82,6 +82,8 @@ pub struct Draft {
     pub payload: Bytes,
     /// As [`Publication::publisher`].
     pub publisher: Option<Arc<ClientInfo>>,
+    /// Not to keep it: whoever is away when it is published never gets it, and misses nothing by that.
+    pub skip_history: bool,
 }
 
 impl Draft {
@@ -92,6 +94,7 @@ impl Draft {
             headers: Bytes::new(),
             payload,
             publisher: None,
+            skip_history: false,
         }
     }
 

@@ -20,15 +20,26 @@ pub const MEDIA_TYPE: &str = "text/event-stream";
 /// The type of an event that tells of publications that were missed and cannot be had any more.
 pub const GAP: &str = "gap";
 
+/// The type of the event that is the last of a stream whose client's token has expired.
+pub const EXPIRED: &str = "expired";
+
 /// The type of an event whose data are base64.
 pub const BINARY: &str = "binary";
+
+/// The place of a client that is no place of one channel's: it has several, or all that fit a pattern. Epochs are counted
+/// from 1.
+pub const NOWHERE: Position = Position {
+    epoch: 0,
+    offset: 0,
+};
 
 /// Bytes that an id takes at the most: 16 hexadecimal digits, a colon, 20 digits.
 const ID_BYTES_MAX: usize = 37;
 
-/// Appends a publication. Without an id the client goes on naming the event before it when it connects again.
+/// Appends a publication. Without an id the client goes on naming the event before it when it connects again. One that a
+/// pattern has found has none: it would be taken for the place in another channel.
 pub fn put_publication(out: &mut impl BufMut, publication: &Publication, with_id: bool) {
-    if with_id {
+    if with_id && publication.channel.is_none() {
         put_id(out, publication.position);
     }
     put_message(out, publication.kind, &publication.payload);
@@ -60,6 +71,13 @@ pub fn put_gap(out: &mut impl BufMut, position: Position) {
     put_id(out, position);
     let mut buffer = [0; ID_BYTES_MAX];
     put_data(out, id_of(position, &mut buffer));
+    end_block(out);
+}
+
+/// Appends the event that tells that the client's token has expired, for which the stream ends. It has no id.
+pub fn put_expired(out: &mut impl BufMut, help: &str) {
+    put_type(out, EXPIRED);
+    put_data(out, help.as_bytes());
     end_block(out);
 }
 

@@ -8,6 +8,8 @@ mod inflate;
 mod ledger;
 #[path = "../benches/fanout/messages.rs"]
 mod messages;
+#[path = "../benches/fanout/pushes.rs"]
+mod pushes;
 #[path = "../benches/fanout/samples.rs"]
 mod samples;
 
@@ -60,12 +62,20 @@ fn stomp_message(id: &str, body: &[u8]) -> Vec<u8> {
     message
 }
 
+/// A push of Centrifugo's protocol, as a subscriber of the bench should receive it.
+fn push(offset: u64, data: &[u8]) -> Vec<u8> {
+    let data = std::str::from_utf8(data).unwrap();
+    format!(r#"{{"push":{{"channel":"prices","pub":{{"data":"{data}","offset":{offset}}}}}}}"#)
+        .into_bytes()
+}
+
 /// What subscribers receive publications as.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Raw,
     Compressed,
     Stomp(Sharing),
+    Pushes,
 }
 
 fn form() -> impl Strategy<Value = Form> {
@@ -74,6 +84,7 @@ fn form() -> impl Strategy<Value = Form> {
         Just(Form::Compressed),
         Just(Form::Stomp(Sharing::All)),
         Just(Form::Stomp(Sharing::Nobody)),
+        Just(Form::Pushes),
     ]
 }
 
@@ -118,13 +129,14 @@ proptest! {
         let published = 20;
         let payload = || match form {
             Form::Compressed => Payload::json(payload_bytes + 200),
-            Form::Raw | Form::Stomp(_) => Payload::new(payload_bytes),
+            Form::Raw | Form::Stomp(_) | Form::Pushes => Payload::new(payload_bytes),
         };
         let mut ledger = Ledger::new(payload(), published);
         match form {
             Form::Raw => {}
             Form::Compressed => ledger.expect_compressed(),
             Form::Stomp(sharing) => ledger.expect_stomp(sharing),
+            Form::Pushes => ledger.expect_pushes(),
         }
         let subscribers: Vec<u32> = streams.iter().map(|_| ledger.subscribe()).collect();
         for _ in 0..published {
@@ -143,6 +155,7 @@ proptest! {
                     Form::Compressed => frame(0xc1, &compressed(6, payload)),
                     Form::Stomp(Sharing::All) => frame(0x81, &stomp_message(&of_all, payload)),
                     Form::Stomp(Sharing::Nobody) => frame(0x81, &stomp_message(&of_one, payload)),
+                    Form::Pushes => frame(0x81, &push(sequence + 1, payload)),
                 }
             };
             let stream: Vec<u8> = received.iter().flat_map(framed).collect();
@@ -338,6 +351,54 @@ fn heart_beats_are_not_counted() {
     ] {
         ledger.receive(subscriber, &frame(0x81, &message));
     }
+    let counts = ledger.settle();
+    assert!(counts.are_clean() && counts.delivered == 1, "{counts:?}");
+}
+
+#[test]
+fn a_push_that_is_not_what_was_published_is_foreign_and_so_is_one_that_differs() {
+    let body = Payload::new(32).numbered(0).to_vec();
+    let good = push(1, &body);
+    let counts = |messages: [&[u8]; 2]| {
+        let mut ledger = Ledger::new(Payload::new(32), 1);
+        ledger.expect_pushes();
+        let subscribers = [ledger.subscribe(), ledger.subscribe()];
+        ledger.publish();
+        for (subscriber, message) in subscribers.into_iter().zip(messages) {
+            ledger.receive(subscriber, &frame(0x81, message));
+        }
+        ledger.settle()
+    };
+    let right = counts([&good, &good]);
+    assert!(right.are_clean() && right.delivered == 2, "{right:?}");
+    let text = String::from_utf8(good.clone()).unwrap();
+    for (from, to) in [
+        ("prices", "price"),
+        ("abc", "abd"),
+        ("\"offset\":1", "\"offset\":2"),
+        (",\"offset\":1", ""),
+        ("\"pub\"", "\"join\""),
+        ("}}}", "}}"),
+        ("}}}", "}}}\n{}"),
+        ("{\"push\"", "{ \"push\""),
+    ] {
+        let wrong = text.replacen(from, to, 1);
+        assert_ne!(wrong, text);
+        let counts = counts([&good, wrong.as_bytes()]);
+        assert_eq!((counts.delivered, counts.foreign), (1, 1), "{wrong}");
+    }
+}
+
+#[test]
+fn pings_of_the_protocol_are_answered_and_not_counted() {
+    let mut ledger = Ledger::new(Payload::new(32), 1);
+    ledger.expect_pushes();
+    let subscriber = ledger.subscribe();
+    ledger.publish();
+    let answer = ledger.receive(subscriber, &frame(0x81, b"{}"));
+    assert_eq!(answer, Answer::Message(b"{}"));
+    let body = Payload::new(32).numbered(0).to_vec();
+    ledger.receive(subscriber, &frame(0x81, &push(1, &body)));
     let counts = ledger.settle();
     assert!(counts.are_clean() && counts.delivered == 1, "{counts:?}");
 }

@@ -8,6 +8,7 @@ mod support;
 mod recovery {
     mod cache;
     mod event_streams;
+    mod patterns;
     mod raw;
     mod stomp;
 }

@@ -1,6 +1,6 @@
 //! Several shards and the mailboxes between them in a seeded world: short sends, full sockets,
-//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients and
-//! those of STOMP, of which some acknowledge late, never, or give messages of queues back.
+//! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients, those
+//! of event streams and those of STOMP, of which some acknowledge late, never, or give messages of queues back.
 //!
 //! A seed repeats its world exactly. `PUSHRING_SIM_SEEDS` says how many are run (1,000), and
 //! `PUSHRING_SIM_SEED` names the one to be repeated.
@@ -17,10 +17,12 @@ mod simulation {
     pub mod check_topics;
     pub mod client;
     pub mod driver;
+    pub mod event_stream;
     pub mod frame;
     pub mod mail;
     pub mod plan;
     pub mod post;
+    pub mod reloads;
     pub mod rng;
     pub mod saying;
     pub mod socket;
@@ -53,6 +55,10 @@ struct Met {
     windows_filled: u64,
     receipts: u64,
     disconnects: u64,
+    reloads: u64,
+    /// Event streams that were too slow, and that were told of a drain.
+    streams_slow: u64,
+    streams_drained: u64,
     counters: Counters,
 }
 
@@ -97,7 +103,15 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("bad requests", c.refused_request),
         ("bad frames", c.closed_protocol),
         ("drains", c.closed_drain),
+        ("reloads", met.reloads),
         ("pings", c.pings),
+        ("event streams", c.event_streams),
+        ("comments on idle event streams", c.keep_alives),
+        ("event streams that were too slow", met.streams_slow),
+        (
+            "event streams that were told of a drain",
+            met.streams_drained,
+        ),
         ("deliveries", c.deliveries),
         ("merged sends", c.merged),
         ("compressed publications", c.compressions),
@@ -227,6 +241,7 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
     met.mailboxes_full += world.mail.times_full;
     met.handed += world.mail.handed;
     met.handed_behind += world.handed_behind;
+    met.reloads += world.reloads.count();
     for (client, stomper) in check_topics::stompers(&world) {
         let got = stomper.subscriptions.iter().flat_map(|one| &one.got);
         met.redelivered += got.filter(|got| got.redelivered).count() as u64;
@@ -234,6 +249,13 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
         met.receipts += stomper.receipts.iter().flatten().count() as u64;
         let told = client.told.map(|(code, _)| code);
         met.disconnects += u64::from(stomper.disconnect.is_some() && told == Some(1000));
+    }
+    for client in world.clients.iter().filter(|client| client.wants_stream) {
+        match client.told {
+            Some((1013, _)) => met.streams_slow += 1,
+            Some((1001, _)) => met.streams_drained += 1,
+            _ => {}
+        }
     }
     for driver in &world.drivers {
         add(&mut met.counters, &driver.shard.counters());
@@ -243,8 +265,9 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
 
 fn live(world: &mut World) -> Result<(), String> {
     world.seat_references()?;
-    world.run_traffic();
+    world.run_traffic()?;
     world.quiesce()?;
+    check::reloads(world)?;
     if world.plan.drain_ms.is_some() {
         world.finish_drain()?;
     }
@@ -286,6 +309,8 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.closed_protocol += more.closed_protocol;
     sum.closed_drain += more.closed_drain;
     sum.pings += more.pings;
+    sum.event_streams += more.event_streams;
+    sum.keep_alives += more.keep_alives;
     sum.deliveries += more.deliveries;
     sum.compressions += more.compressions;
     sum.decompressions += more.decompressions;

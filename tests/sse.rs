@@ -152,7 +152,7 @@ fn all_streams_of_a_channel_are_one_lane_a_shard() {
 }
 
 #[test]
-fn several_channels_on_one_stream_have_no_ids() {
+fn several_channels_on_one_stream_have_no_ids_but_one_that_names_no_place() {
     let server = Server::start(Options::default());
     let mut publisher = server.http();
     let mut stream = Stream::open(server.addresses.public, "/sub?channel=a&channel=b%2Fc");
@@ -163,7 +163,8 @@ fn several_channels_on_one_stream_have_no_ids() {
     heard.sort_by(|one, other| one.data.cmp(&other.data));
     assert_eq!([&*heard[0].data, &*heard[1].data], ["of a", "of b/c"]);
     for event in &heard {
-        assert_eq!((&*event.kind, &*event.last_event_id), ("message", ""));
+        let (kind, id) = (&*event.kind, &*event.last_event_id);
+        assert_eq!((kind, id), ("message", "0:0"));
     }
     // The same channel twice is one.
     let mut stream = Stream::open(server.addresses.public, "/sub?channel=a&channel=a");

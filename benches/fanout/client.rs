@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::dialogue::Step;
 use crate::handshake::{self, Offer};
 use crate::ledger::{Answer, Counts, Ledger, Payload};
 use crate::messages::Sharing;
 use crate::publisher::Publisher;
-use crate::stomp::{self, Step};
+use crate::{centrifuge, stomp};
 
 /// The channel that everything is published on.
 pub const CHANNEL: &str = "prices";
@@ -47,12 +48,14 @@ pub enum Protocol {
     Deflate,
     /// STOMP, and so does the publisher.
     Stomp(Sharing),
+    /// Centrifugo's protocol, and so does the publisher.
+    Centrifuge,
 }
 
 impl Protocol {
     fn offer(self) -> Offer {
         match self {
-            Self::Raw => Offer::Nothing,
+            Self::Raw | Self::Centrifuge => Offer::Nothing,
             Self::Deflate => Offer::Deflate,
             Self::Stomp(_) => Offer::Stomp,
         }
@@ -84,7 +87,7 @@ struct Opening {
 /// What happened while messages were published.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
-    /// From the first publication to the last delivery, or to its receipt where that is later.
+    /// From the first publication to the last delivery, or to its confirmation where that is later.
     pub wall: Duration,
     /// The part of it in which the client found nothing to read.
     pub client_idle: Duration,
@@ -112,6 +115,7 @@ impl Client {
             Protocol::Raw => {}
             Protocol::Deflate => ledger.expect_compressed(),
             Protocol::Stomp(sharing) => ledger.expect_stomp(sharing),
+            Protocol::Centrifuge => ledger.expect_pushes(),
         }
         Ok(Self {
             server,
@@ -137,6 +141,7 @@ impl Client {
         let path = match self.protocol {
             Protocol::Raw | Protocol::Deflate => Self::subscribe_path(),
             Protocol::Stomp(_) => stomp::PATH.to_owned(),
+            Protocol::Centrifuge => centrifuge::PATH.to_owned(),
         };
         let offer = self.protocol.offer();
         let mut opening = VecDeque::with_capacity(OPENING_MAX);
@@ -165,7 +170,7 @@ impl Client {
         let next = match asked {
             None => {
                 early = handshake::finish(&mut stream, self.protocol.offer())?;
-                matches!(self.protocol, Protocol::Stomp(_)).then_some(Step::Connect)
+                Step::first(self.protocol)
             }
             Some(step) => {
                 step.finish(&mut stream)?;
@@ -217,7 +222,7 @@ impl Client {
 
     /// Publishes for as long as `publish_for` says, at least once, never more than the window ahead of the slowest
     /// subscriber, and returns when the last publication has arrived everywhere or nothing has come for 5 s. A publication
-    /// that should have had a receipt by then and has not is an error.
+    /// that should have been confirmed by then and was not is an error.
     /// While it publishes, `between` is called after every few reads.
     pub fn drive(
         &mut self,
@@ -247,8 +252,8 @@ impl Client {
                 publisher.flush()?;
             }
             let publisher = self.publisher.as_ref();
-            let without_receipt = publisher.map_or(0, Publisher::without_receipt);
-            if self.ledger.outstanding() == 0 && without_receipt == 0 {
+            let unconfirmed = publisher.map_or(0, Publisher::unconfirmed);
+            if self.ledger.outstanding() == 0 && unconfirmed == 0 {
                 break;
             }
             let before_wait = Instant::now();
@@ -271,7 +276,7 @@ impl Client {
             } else if now - last_heard > STALL {
                 if self.ledger.outstanding() == 0 {
                     return Err(io::Error::other(format!(
-                        "{without_receipt} publications have had no receipt"
+                        "{unconfirmed} publications were not confirmed"
                     )));
                 }
                 stalled = true;
@@ -288,10 +293,10 @@ impl Client {
         })
     }
 
-    /// Deliveries and receipts so far.
+    /// Deliveries and confirmations so far.
     fn heard(&self) -> u64 {
-        let receipts = self.publisher.as_ref().map_or(0, Publisher::receipts);
-        self.ledger.delivered() + receipts
+        let confirmed = self.publisher.as_ref().map_or(0, Publisher::confirmed);
+        self.ledger.delivered() + confirmed
     }
 
     fn publish_up_to_window(&mut self) -> io::Result<()> {
@@ -329,12 +334,13 @@ impl Client {
                 Ok(0) => self.ledger.close(index),
                 Ok(count) => {
                     self.received_bytes += count as u64;
-                    if let Answer::Pong(payload) = self.ledger.receive(index, &self.buffer[..count])
-                    {
-                        let mut pong = Vec::new();
-                        handshake::push_pong(&mut pong, &payload);
-                        stream.write_all(&pong)?;
+                    let mut pong = Vec::new();
+                    match self.ledger.receive(index, &self.buffer[..count]) {
+                        Answer::None => {}
+                        Answer::Pong(payload) => handshake::push_pong(&mut pong, &payload),
+                        Answer::Message(message) => handshake::push_masked(&mut pong, message),
                     }
+                    stream.write_all(&pong)?;
                     // A read that did not fill the buffer has emptied the socket; what comes later raises a new
                     // edge. Only an end that came with the data has raised its edge already.
                     if count == self.buffer.len() || until_the_end {

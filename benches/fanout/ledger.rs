@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use crate::frames::{Frame, FrameReader};
 use crate::messages::{self, Messages, Sharing};
+use crate::pushes::{PING, Pushes};
 use crate::samples::Samples;
 
 const SEQUENCE_DIGITS: usize = 12;
@@ -146,6 +147,8 @@ pub enum Answer {
     None,
     /// A pong with this payload.
     Pong(Vec<u8>),
+    /// This message.
+    Message(&'static [u8]),
 }
 
 /// All subscribers of one channel and what they have received.
@@ -170,6 +173,8 @@ enum Form {
     Compressed(Samples),
     /// A MESSAGE frame of STOMP.
     Stomp(Messages),
+    /// A push of Centrifugo's protocol.
+    Pushes(Pushes),
 }
 
 #[derive(Default)]
@@ -206,12 +211,17 @@ impl Ledger {
         self.form = Form::Stomp(Messages::new(sharing, self.arrived.len() as u64));
     }
 
+    /// From now on subscribers speak Centrifugo's protocol.
+    pub fn expect_pushes(&mut self) {
+        self.form = Form::Pushes(Pushes::new(self.arrived.len() as u64));
+    }
+
     /// Adds a subscriber, before anything is published, and returns its index.
     pub fn subscribe(&mut self) -> u32 {
         debug_assert_eq!(self.published, 0);
         let mut subscriber = Subscriber::default();
         match &mut self.form {
-            Form::Raw => {}
+            Form::Raw | Form::Pushes(_) => {}
             Form::Compressed(_) => subscriber.reader = FrameReader::of_compressed(),
             Form::Stomp(messages) => messages.subscribe(),
         }
@@ -275,6 +285,11 @@ impl Ledger {
                     Form::Compressed(_) => None,
                     Form::Stomp(_) if messages::is_heart_beat(message) => return,
                     Form::Stomp(messages) => messages.sequence(index, message, *next, payload),
+                    Form::Pushes(_) if message == PING => {
+                        answer = Answer::Message(PING);
+                        return;
+                    }
+                    Form::Pushes(pushes) => pushes.sequence(message, *next, payload),
                 };
                 let Some(sequence) = sequence.filter(|sequence| sequence < published) else {
                     counts.foreign += 1;

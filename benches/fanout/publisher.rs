@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
 
 use crate::client::{CHANNEL, Protocol};
+use crate::dialogue::{Confirmations, Step};
 use crate::handshake::{self, Offer};
-use crate::stomp::{self, Receipts, Step};
+use crate::{centrifuge, stomp};
 
 /// Its socket never blocks.
 pub struct Publisher {
@@ -14,24 +15,24 @@ pub struct Publisher {
     out: Vec<u8>,
     written: usize,
     published: u64,
-    /// Where it publishes by SEND; each asks for a receipt.
-    receipts: Option<Receipts>,
+    /// Where each publication is confirmed.
+    confirmations: Option<Confirmations>,
 }
 
 impl Publisher {
-    /// Connects: by STOMP where subscribers speak it, otherwise to `/pub/{channel}` without any offer, so that runs with
+    /// Connects: in the protocol that subscribers speak, otherwise to `/pub/{channel}` without any offer, so that runs with
     /// compression and without publish alike.
     pub fn connect(server: SocketAddrV4, protocol: Protocol) -> io::Result<Self> {
-        let is_stomp = matches!(protocol, Protocol::Stomp(_));
-        let (path, offer) = match is_stomp {
-            true => (stomp::PATH.to_owned(), Offer::Stomp),
-            false => (format!("/pub/{CHANNEL}"), Offer::Nothing),
+        let (path, offer) = match protocol {
+            Protocol::Stomp(_) => (stomp::PATH.to_owned(), Offer::Stomp),
+            Protocol::Centrifuge => (centrifuge::PATH.to_owned(), Offer::Nothing),
+            Protocol::Raw | Protocol::Deflate => (format!("/pub/{CHANNEL}"), Offer::Nothing),
         };
         let mut stream = handshake::begin(server, &path, offer, 0)?;
         handshake::finish(&mut stream, offer)?;
-        if is_stomp {
-            Step::Connect.ask(&mut stream)?;
-            Step::Connect.finish(&mut stream)?;
+        if let Some(connect) = Step::first(protocol) {
+            connect.ask(&mut stream)?;
+            connect.finish(&mut stream)?;
         }
         stream.set_nonblocking(true)?;
         Ok(Self {
@@ -39,7 +40,7 @@ impl Publisher {
             out: Vec::new(),
             written: 0,
             published: 0,
-            receipts: is_stomp.then(Receipts::default),
+            confirmations: Confirmations::of(protocol),
         })
     }
 
@@ -50,22 +51,22 @@ impl Publisher {
 
     /// Encodes the next publication; [`flush`](Self::flush) sends it.
     pub fn publish(&mut self, payload: &[u8]) {
-        match self.receipts {
-            Some(_) => stomp::push_send(&mut self.out, self.published, payload),
+        match &self.confirmations {
+            Some(all) => all.push_publication(&mut self.out, self.published, payload),
             None => handshake::push_masked(&mut self.out, payload),
         }
         self.published += 1;
     }
 
-    /// Receipts so far, none where it asks for none.
-    pub fn receipts(&self) -> u64 {
-        self.receipts.as_ref().map_or(0, Receipts::count)
+    /// Publications confirmed so far, none where they are not.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmations.as_ref().map_or(0, Confirmations::count)
     }
 
-    /// Publications whose receipt has not come.
-    pub fn without_receipt(&self) -> u64 {
-        match self.receipts {
-            Some(_) => self.published - self.receipts(),
+    /// Publications whose confirmation has not come.
+    pub fn unconfirmed(&self) -> u64 {
+        match self.confirmations {
+            Some(_) => self.published - self.confirmed(),
             None => 0,
         }
     }
@@ -85,7 +86,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Reads what the server tells it. Receipts are checked, everything else is discarded; only that it hangs up matters.
+    /// Reads what the server tells it. Confirmations are checked, everything else is discarded; only that it hangs up
+    /// matters.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             match self.stream.read(buffer) {
@@ -95,8 +97,8 @@ impl Publisher {
                     ));
                 }
                 Ok(count) => {
-                    if let Some(receipts) = &mut self.receipts {
-                        receipts.read(&buffer[..count])?;
+                    if let Some(all) = &mut self.confirmations {
+                        all.read(&buffer[..count], &mut self.out)?;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),

@@ -175,6 +175,18 @@ impl ScenarioReport {
                 Target::Pushring,
                 None,
             )],
+            Scenario::Centrifuge => vec![compare(
+                "CPU per delivery, centrifuge / raw",
+                Target::PushringCentrifuge,
+                Target::Pushring,
+                Some(1.1),
+            )],
+            Scenario::CentrifugeMemory => vec![compare(
+                "resident bytes per idle subscriber, centrifuge / raw",
+                Target::PushringCentrifuge,
+                Target::Pushring,
+                None,
+            )],
             Scenario::IdleMemory => vec![plain(
                 "resident bytes per idle subscribed connection",
                 300.0,

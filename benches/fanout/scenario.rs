@@ -44,6 +44,10 @@ pub enum Scenario {
     Stomp1024,
     /// Memory of STOMP subscribers that nothing is published to.
     StompMemory,
+    /// As one at a time, to subscribers that speak Centrifugo's protocol; brings the one after it with it.
+    Centrifuge,
+    /// Memory of subscribers that speak Centrifugo's protocol and that nothing is published to.
+    CentrifugeMemory,
     /// Memory of subscribers that nothing is published to.
     IdleMemory,
     /// Newcomers while the publisher asks for all the server has.
@@ -54,7 +58,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::OneAtATime,
         Self::Outstanding64,
         Self::Deflate,
@@ -63,6 +67,8 @@ impl Scenario {
         Self::Stomp,
         Self::Stomp1024,
         Self::StompMemory,
+        Self::Centrifuge,
+        Self::CentrifugeMemory,
         Self::IdleMemory,
         Self::Saturated,
         Self::Start,
@@ -79,6 +85,8 @@ impl Scenario {
             Self::Stomp => "stomp",
             Self::Stomp1024 => "stomp-1024",
             Self::StompMemory => "stomp-memory",
+            Self::Centrifuge => "centrifuge",
+            Self::CentrifugeMemory => "centrifuge-memory",
             Self::IdleMemory => "idle-memory",
             Self::Saturated => "saturated",
             Self::Start => "start",
@@ -89,6 +97,7 @@ impl Scenario {
     pub fn belongs_to(self, named: Self) -> bool {
         self == named
             || (named == Self::Stomp && matches!(self, Self::Stomp1024 | Self::StompMemory))
+            || (named == Self::Centrifuge && self == Self::CentrifugeMemory)
     }
 
     /// The servers that it makes sense for. The bare process takes no newcomers while it publishes.
@@ -107,6 +116,9 @@ impl Scenario {
                 &[Target::Pushring, Target::PushringStomp, Target::Rabbitmq]
             }
             Self::StompMemory => &[Target::Pushring, Target::PushringStomp],
+            Self::Centrifuge | Self::CentrifugeMemory => {
+                &[Target::Pushring, Target::PushringCentrifuge]
+            }
             Self::IdleMemory | Self::Start => &[Target::Pushring, Target::Bare, Target::Bun],
             Self::Saturated => &[Target::Pushring, Target::Bun],
         }
@@ -125,10 +137,14 @@ impl Scenario {
             (Self::Channels, true) => (200, 1, 200, 400),
             (Self::ChannelsSparse, false) => (1_000, 4, 500, 2_000),
             (Self::ChannelsSparse, true) => (200, 4, 200, 400),
-            (Self::Stomp | Self::Stomp1024, false) => (5_000, 1, 500, 1_500),
-            (Self::Stomp | Self::Stomp1024, true) => (500, 1, 200, 400),
-            (Self::IdleMemory | Self::StompMemory, false) => (15_000, 1, 0, 0),
-            (Self::IdleMemory | Self::StompMemory, true) => (3_000, 1, 0, 0),
+            (Self::Stomp | Self::Stomp1024 | Self::Centrifuge, false) => (5_000, 1, 500, 1_500),
+            (Self::Stomp | Self::Stomp1024 | Self::Centrifuge, true) => (500, 1, 200, 400),
+            (Self::IdleMemory | Self::StompMemory | Self::CentrifugeMemory, false) => {
+                (15_000, 1, 0, 0)
+            }
+            (Self::IdleMemory | Self::StompMemory | Self::CentrifugeMemory, true) => {
+                (3_000, 1, 0, 0)
+            }
             (Self::Saturated, false) => (2_000, 2_048, 500, 5_000),
             (Self::Saturated, true) => (500, 2_048, 200, 1_000),
             (Self::Start, _) => (0, 1, 0, 0),
@@ -154,7 +170,10 @@ impl Scenario {
     /// vary.
     pub fn rounds(self, target: Target, wanted: u32) -> u32 {
         match (self, target) {
-            (Self::IdleMemory | Self::StompMemory | Self::Saturated, _) => 1,
+            (
+                Self::IdleMemory | Self::StompMemory | Self::CentrifugeMemory | Self::Saturated,
+                _,
+            ) => 1,
             (_, Target::Rabbitmq) => wanted.min(RABBITMQ_ROUNDS_MAX),
             _ => wanted,
         }
@@ -274,6 +293,7 @@ pub fn run(
         Target::PushringDeflate => Protocol::Deflate,
         Target::PushringStomp => Protocol::Stomp(Sharing::All),
         Target::Rabbitmq => Protocol::Stomp(Sharing::Nobody),
+        Target::PushringCentrifuge => Protocol::Centrifuge,
         Target::Pushring
         | Target::PushringUnmerged
         | Target::Bare
@@ -283,7 +303,7 @@ pub fn run(
     let payload = scenario.payload();
     let mut client = Client::new(server.public(), waiting, payload, load.window, protocol)?;
     let figures = match scenario {
-        Scenario::IdleMemory | Scenario::StompMemory => {
+        Scenario::IdleMemory | Scenario::StompMemory | Scenario::CentrifugeMemory => {
             idle_memory(&server, &mut client, load).map(Figures::Memory)
         }
         Scenario::Saturated => saturated(&server, &mut client, load),

@@ -46,6 +46,10 @@ pub enum Target {
     #[value(name = "stomp")]
     #[serde(rename = "stomp")]
     PushringStomp,
+    /// The real server, whose subscribers speak Centrifugo's protocol.
+    #[value(name = "centrifuge")]
+    #[serde(rename = "centrifuge")]
+    PushringCentrifuge,
     /// RabbitMQ's Web-STOMP.
     Rabbitmq,
     /// The bare `send(2)` loop, one send for each message.
@@ -67,6 +71,7 @@ impl Target {
             Self::PushringDeflate => "deflate",
             Self::PushringUnmerged => "unmerged",
             Self::PushringStomp => "stomp",
+            Self::PushringCentrifuge => "centrifuge",
             Self::Rabbitmq => "rabbitmq",
             Self::Bare => "bare",
             Self::BareTurn => "bare-turn",
@@ -140,7 +145,8 @@ impl Server {
             Target::Pushring
             | Target::PushringDeflate
             | Target::PushringUnmerged
-            | Target::PushringStomp => {
+            | Target::PushringStomp
+            | Target::PushringCentrifuge => {
                 let internal = free_address()?;
                 readiness.address = internal;
                 command.arg(&programs.pushring).arg("serve");

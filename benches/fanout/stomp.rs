@@ -1,8 +1,9 @@
 //! The client's side of STOMP 1.2: how subscribers begin, and what the publisher sends and hears.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 
+use crate::dialogue::{read_answer, unexpected_instead};
 use crate::frames::{Frame as WsFrame, FrameReader};
 use crate::handshake::push_masked;
 use crate::messages::{self, DESTINATION, Frame, SUBSCRIPTION};
@@ -51,27 +52,10 @@ impl Step {
     /// Waits for the answer, which must be right and the only thing that comes.
     pub fn finish(self, stream: &mut TcpStream) -> io::Result<()> {
         let wanted = format!("the answer to {self:?}");
-        let mut reader = FrameReader::default();
-        let mut answers: Vec<Vec<u8>> = Vec::new();
-        let mut chunk = [0; 1024];
-        while answers.is_empty() {
-            let count = stream.read(&mut chunk)?;
-            if count == 0 {
-                let message = format!("the connection was closed instead of {wanted}");
-                return Err(io::Error::other(message));
-            }
-            let read = reader.read(&chunk[..count], |frame| match frame {
-                WsFrame::Message(message) if messages::is_heart_beat(message) => {}
-                WsFrame::Message(other) | WsFrame::Close(other) => answers.push(other.to_vec()),
-                WsFrame::Compressed(_) | WsFrame::Ping(_) | WsFrame::Pong => {}
-            });
-            read.map_err(io::Error::other)?;
-        }
-        match &answers[..] {
-            [answer] if Frame::parse(answer).is_some_and(|answer| self.is_answer(&answer)) => {
-                Ok(())
-            }
-            answers => Err(unexpected_instead(&wanted, &answers.concat())),
+        let answer = read_answer(stream, &wanted, messages::is_heart_beat)?;
+        match Frame::parse(&answer) {
+            Some(frame) if self.is_answer(&frame) => Ok(()),
+            _ => Err(unexpected_instead(&wanted, &answer)),
         }
     }
 
@@ -138,9 +122,4 @@ fn is_receipt(message: &[u8], number: u64) -> bool {
         frame.command == b"RECEIPT"
             && frame.header("receipt-id") == Some(number.to_string().as_bytes())
     })
-}
-
-fn unexpected_instead(wanted: &str, message: &[u8]) -> io::Error {
-    let beginning = String::from_utf8_lossy(&message[..message.len().min(200)]);
-    io::Error::other(format!("{wanted} was due, this came: {beginning:?}"))
 }

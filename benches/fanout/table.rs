@@ -57,7 +57,7 @@ pub fn print_scenario(result: &ScenarioReport) {
                 "", "wire bytes", "CPU ns/delivery", "min – max"
             );
         }
-        Scenario::Stomp | Scenario::Stomp1024 => {
+        Scenario::Stomp | Scenario::Stomp1024 | Scenario::Centrifuge => {
             println!(
                 "\n{name}: {subscribers} subscribers, {window} outstanding, {}-byte messages",
                 result.scenario.payload().len()
@@ -67,7 +67,7 @@ pub fn print_scenario(result: &ScenarioReport) {
                 "", "wire bytes", "CPU ns/delivery", "min – max"
             );
         }
-        Scenario::IdleMemory | Scenario::StompMemory => {
+        Scenario::IdleMemory | Scenario::StompMemory | Scenario::CentrifugeMemory => {
             println!("\n{name}: {subscribers} subscribers, resident memory");
             println!(
                 "{:<10} {:>16} {:>11} {:>13} {:>13}",
@@ -114,7 +114,7 @@ fn print_row(result: &ScenarioReport, target: Target) {
                 load_columns(result, target)
             );
         }
-        Scenario::Deflate | Scenario::Stomp | Scenario::Stomp1024 => {
+        Scenario::Deflate | Scenario::Stomp | Scenario::Stomp1024 | Scenario::Centrifuge => {
             let loads = result.loads(target);
             let bytes: Vec<f64> = (loads.iter())
                 .map(|load| load.wire_bytes_per_delivery)
@@ -126,7 +126,10 @@ fn print_row(result: &ScenarioReport, target: Target) {
             );
         }
         Scenario::Start => println!("{name:<10} {middle:>9} {spread:>19}"),
-        Scenario::IdleMemory | Scenario::StompMemory | Scenario::Saturated => {
+        Scenario::IdleMemory
+        | Scenario::StompMemory
+        | Scenario::CentrifugeMemory
+        | Scenario::Saturated => {
             for run in result.of(target) {
                 match &run.figures {
                     Figures::Memory(memory) => println!(

@@ -8,7 +8,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use pushring::channel::ChannelName;
 use pushring::config::Config;
-use pushring::endpoint::Order;
+use pushring::endpoint::{Order, OrderedSubscription};
 use pushring::publication::{Draft, Kind};
 use pushring::session::Settings;
 use pushring::shard::mail::Request;
@@ -111,12 +111,13 @@ impl World {
         match operation {
             Operation::Connect(channel) => self.connect(channel),
             Operation::Subscribe(who, channel) => {
-                if let Some(id) = self.order(who, Order::Subscribe(name(channel))) {
+                let subscription = OrderedSubscription::to(name(channel));
+                if let Some(id) = self.order(who, Order::Subscribe(subscription.into())) {
                     self.model.subscribe(id, channel % 4, 3);
                 }
             }
             Operation::Unsubscribe(who, channel) => {
-                if let Some(id) = self.order(who, Order::Unsubscribe(name(channel))) {
+                if let Some(id) = self.order(who, Order::Unsubscribe(Some(name(channel)))) {
                     self.model.unsubscribe(id, channel % 4);
                 }
             }

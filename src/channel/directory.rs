@@ -79,6 +79,8 @@ pub struct Directory {
     limits: DirectoryLimits,
     /// Of all histories.
     history_bytes: usize,
+    /// Streams that somebody is subscribed to.
+    used: usize,
     next_epoch: u64,
     /// Who is subscribed to many channels at once; the same on all shards.
     patterns: Patterns,
@@ -100,6 +102,7 @@ impl Directory {
             namespaces,
             limits,
             history_bytes: 0,
+            used: 0,
             next_epoch: first_epoch,
             patterns: Patterns::default(),
         }
@@ -141,9 +144,10 @@ impl Directory {
             now_ms,
             channel,
         )?;
-        let before = stream.history_bytes();
+        let (before, was_used) = (stream.history_bytes(), stream.is_used());
         let joined = stream.join(now_ms, joining);
         *history_bytes -= before - stream.history_bytes();
+        self.used += usize::from(stream.is_used() && !was_used);
         joined
     }
 
@@ -159,7 +163,9 @@ impl Directory {
     /// Notes that a shard's last subscriber has gone.
     pub fn leave(&mut self, now_ms: u64, channel: &ChannelName, shard: usize) {
         if let Some(stream) = self.streams.get_mut(channel) {
+            let was_used = stream.is_used();
             stream.leave(now_ms, shard);
+            self.used -= usize::from(was_used && !stream.is_used());
             Self::queue(&mut self.idle, &self.limits, channel, stream);
         }
     }
@@ -302,6 +308,11 @@ impl Directory {
         used.map(|(channel, stream)| (channel, stream.members()))
     }
 
+    /// Channels that somebody is subscribed to.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
     /// Channels kept.
     pub fn len(&self) -> usize {
         self.streams.len()
@@ -331,18 +342,25 @@ impl Directory {
     /// Gives up the publications that would be given up first anyway until all histories together are within
     /// their bound.
     fn bound_history(&mut self) {
+        let mut without_history = Vec::new();
         while self.history_bytes > self.limits.history_bytes_max
             && let Some(channel) = self.deadlines.take_first()
         {
             if let Some(stream) = self.streams.get_mut(&channel) {
                 let before = stream.history_bytes();
                 stream.evict();
-                self.history_bytes -= before - stream.history_bytes();
+                let freed = before - stream.history_bytes();
+                self.history_bytes -= freed;
                 match stream.due_ms() {
+                    // It would come first again and again.
+                    Some(due_ms) if freed == 0 => without_history.push((channel, due_ms)),
                     Some(due_ms) => self.deadlines.note(&channel, due_ms),
                     None => Self::queue(&mut self.idle, &self.limits, &channel, stream),
                 }
             }
+        }
+        for (channel, due_ms) in without_history {
+            self.deadlines.note(&channel, due_ms);
         }
     }
 

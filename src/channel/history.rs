@@ -21,16 +21,28 @@ pub struct HistoryBounds {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct History {
     /// When each was published, in ms, and it.
     kept: VecDeque<(u64, Publication)>,
     bytes: usize,
+    /// All that was published behind this offset is kept, apart from what was not to be kept.
+    whole_behind: u64,
     /// The newest publications, made for the last who asked; gone with the next change.
     shared: Option<Arc<[Publication]>>,
 }
 
 impl History {
+    /// A history that begins where its stream stands.
+    pub fn behind(offset: u64) -> Self {
+        Self {
+            kept: VecDeque::new(),
+            bytes: 0,
+            whole_behind: offset,
+            shared: None,
+        }
+    }
+
     /// Publications kept.
     pub fn len(&self) -> usize {
         self.kept.len()
@@ -46,8 +58,9 @@ impl History {
         self.bytes
     }
 
-    /// Keeps a publication, which is the next of its stream, and gives up what is beyond the bounds. A
-    /// publication that is larger than all bytes that there may be is not kept, nor what came before it.
+    /// Keeps a publication, which is the next of its stream that is to be kept, and gives up what is beyond the
+    /// bounds. A publication that is larger than all bytes that there may be is not kept, nor what came before
+    /// it.
     pub fn push(&mut self, now_ms: u64, publication: Publication, bounds: &HistoryBounds) {
         self.shared = None;
         self.bytes += publication.kept_bytes();
@@ -74,13 +87,16 @@ impl History {
     pub fn evict(&mut self) {
         if let Some((_, publication)) = self.kept.pop_front() {
             self.bytes -= publication.kept_bytes();
+            self.whole_behind = publication.position.offset;
             self.shared = None;
         }
     }
 
     /// Gives up everything.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        while !self.is_empty() {
+            self.evict();
+        }
     }
 
     /// When the oldest publication becomes too old, in ms.
@@ -88,13 +104,14 @@ impl History {
         self.kept.front().map(|(at, _)| at.saturating_add(ttl_ms))
     }
 
-    /// All publications behind an offset of a stream that stands at `newest`; `None` if one of them is not
-    /// kept, or if the stream has not come as far as that offset.
+    /// All publications behind an offset of a stream that stands at `newest`, but for those that were not to be
+    /// kept; `None` if one of them is gone, or if the stream has not come as far as that offset.
     pub fn since(&mut self, newest: u64, offset: u64) -> Option<Missed> {
-        let missed = usize::try_from(newest.checked_sub(offset)?).ok()?;
-        if missed > self.kept.len() {
+        if offset > newest || offset < self.whole_behind {
             return None;
         }
+        let had = |(_, publication): &(u64, Publication)| publication.position.offset <= offset;
+        let missed = self.kept.len() - self.kept.partition_point(had);
         if self.shared.as_ref().is_none_or(|all| all.len() < missed) {
             let first = self.kept.len() - missed;
             let wanted = self.kept.range(first..);
@@ -164,7 +181,7 @@ mod tests {
     };
 
     fn five() -> History {
-        let mut history = History::default();
+        let mut history = History::behind(0);
         for offset in 1..=5 {
             history.push(offset, publication(offset, 10), &BOUNDS);
         }
@@ -184,10 +201,26 @@ mod tests {
 
     #[test]
     fn who_missed_nothing_recovers_though_nothing_is_kept() {
-        let mut history = History::default();
+        let mut history = History::behind(7);
         assert_eq!(offsets(history.since(7, 7)), Some(vec![]));
         assert_eq!(offsets(history.since(7, 6)), None);
         assert_eq!(offsets(Some(history.newest())), Some(vec![]));
+    }
+
+    #[test]
+    fn what_was_not_to_be_kept_is_missed_by_nobody() {
+        let mut history = History::behind(0);
+        for offset in [1, 4, 5, 8] {
+            history.push(offset, publication(offset, 10), &BOUNDS);
+        }
+        assert_eq!(offsets(history.since(9, 8)), Some(vec![]));
+        assert_eq!(offsets(history.since(9, 6)), Some(vec![8]));
+        assert_eq!(offsets(history.since(9, 2)), Some(vec![4, 5, 8]));
+        assert_eq!(offsets(history.since(9, 0)), None, "1 is given up");
+        assert_eq!(offsets(Some(history.newest())), Some(vec![8]));
+        history.clear();
+        assert_eq!(offsets(history.since(9, 8)), Some(vec![]));
+        assert_eq!(offsets(history.since(9, 7)), None);
     }
 
     #[test]
@@ -229,25 +262,31 @@ mod tests {
     proptest! {
         #[test]
         fn a_history_is_the_newest_part_of_its_stream_within_all_bounds(
-            steps in prop::collection::vec((0usize..400, 0u64..50, any::<bool>()), 1..80),
+            steps in prop::collection::vec((0usize..400, 0u64..50, 0u8..4), 1..80),
             publications_max in 0usize..10,
             payloads_max in 0usize..2_000,
         ) {
             let each = publication(1, 0).kept_bytes();
             let bounds = HistoryBounds { publications_max, ttl_ms: 100, bytes_max: payloads_max + 4 * each };
-            let mut history = History::default();
-            // All that was ever published: when, and how large.
-            let mut all: Vec<(u64, usize)> = Vec::new();
+            let mut history = History::behind(0);
+            // All that was ever published to be kept: when, how large, and as what.
+            let mut all: Vec<(u64, usize, u64)> = Vec::new();
+            let mut newest = 0;
             let mut now_ms = 0;
-            for (payload, pause_ms, publish) in steps {
+            for (payload, pause_ms, step) in steps {
                 now_ms += pause_ms;
-                if publish {
-                    all.push((now_ms, payload));
-                    history.push(now_ms, publication(all.len() as u64, payload), &bounds);
-                } else {
-                    history.expire(now_ms, bounds.ttl_ms);
+                history.expire(now_ms, bounds.ttl_ms);
+                match step {
+                    0 => {}
+                    // Not to be kept.
+                    1 => newest += 1,
+                    _ => {
+                        newest += 1;
+                        all.push((now_ms, payload, newest));
+                        history.push(now_ms, publication(newest, payload), &bounds);
+                    }
                 }
-                let expected = all.iter().rev().scan((0, 0), |(count, bytes), (at, payload)| {
+                let expected = all.iter().rev().scan((0, 0), |(count, bytes), (at, payload, _)| {
                     *count += 1;
                     *bytes += payload + each;
                     let fits = *count <= publications_max && *bytes <= bounds.bytes_max;
@@ -257,10 +296,10 @@ mod tests {
                 // A bound that was once passed has cost what lay beyond it for good.
                 prop_assert!(history.len() <= expected.len());
                 prop_assert_eq!(history.bytes(), expected[..history.len()].iter().sum::<usize>());
-                let newest = all.len() as u64;
+                let lost = all[..all.len() - history.len()].last().map_or(0, |(_, _, offset)| *offset);
                 for offset in 0..=newest {
-                    let missed = (newest - offset) as usize;
-                    let whole = (missed <= history.len()).then(|| (offset + 1..=newest).collect::<Vec<_>>());
+                    let behind = all.iter().map(|(_, _, kept)| *kept).filter(|kept| *kept > offset);
+                    let whole = (offset >= lost).then(|| behind.collect::<Vec<_>>());
                     prop_assert_eq!(offsets(history.since(newest, offset)), whole);
                 }
             }

@@ -4,7 +4,9 @@
 
 mod deadlines;
 mod directory;
+mod glob;
 mod history;
+mod idempotency;
 mod members;
 mod name;
 mod namespace;
@@ -18,10 +20,13 @@ mod stream;
 pub use directory::{
     ChannelsFull, Directory, DirectoryLimits, Joined, Joining, Published, SubscribersFull,
 };
+pub use glob::{Glob, GlobError, PATTERN_BYTES_MAX};
 pub use history::{History, HistoryBounds};
+pub use idempotency::{Idempotency, KEY_BYTES_MAX, REMEMBERED_MS};
 pub use members::MemberId;
 pub use name::{ChannelName, NAME_BYTES_MAX, NameError};
 pub use namespace::{ChannelPattern, Namespace, Namespaces, SlowPolicy, Who};
+pub use patterns::is_pattern;
 pub use question::{Answer, Question};
 pub use queue::{
     Handed, MESSAGE_OVERHEAD_BYTES, QueueFull, QueueLimits, QueueTally, Queues, Verdict,

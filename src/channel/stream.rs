@@ -69,6 +69,7 @@ impl Stream {
 
     /// From now on these rules hold. Subscriptions that were not counted before stay uncounted.
     pub fn set_namespace(&mut self, now_ms: u64, namespace: &Namespace) {
+        let newest = self.position.offset;
         let history = namespace.history_size > 0;
         self.kept = (history || namespace.cache).then(|| {
             let bounds = HistoryBounds {
@@ -78,7 +79,7 @@ impl Stream {
             };
             let history = self.kept.take().map(|kept| kept.history);
             let mut kept = Box::new(Kept {
-                history: history.unwrap_or_default(),
+                history: history.unwrap_or_else(|| History::behind(newest)),
                 bounds,
                 cache: namespace.cache,
                 recoverable: namespace.history_size > 0,
@@ -267,7 +268,7 @@ impl Stream {
 
     fn recover(&mut self, now_ms: u64, since: Option<Since>) -> Recovery {
         let position = self.position;
-        let mut none = History::default();
+        let mut none = History::behind(position.offset);
         let (history, has_cache) = match &mut self.kept {
             Some(kept) => {
                 kept.history.expire(now_ms, kept.bounds.ttl_ms);
@@ -294,8 +295,11 @@ impl Stream {
 
     fn number(&mut self, now_ms: u64, draft: Draft) -> Publication {
         self.position.offset += 1;
+        let is_kept = !draft.skip_history;
         let publication = draft.numbered(self.position);
-        if let Some(kept) = &mut self.kept {
+        if let Some(kept) = &mut self.kept
+            && is_kept
+        {
             kept.history.push(now_ms, publication.clone(), &kept.bounds);
         }
         match &mut self.paced {

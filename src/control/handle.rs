@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::channel::{Answer, ChannelName, Question, Refused};
-use crate::endpoint::{ConnectionName, Order, Payload};
+use super::reload::{self, Prepared};
+use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
+use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
 use crate::publication::{Draft, Position};
+use crate::shard::mail::{Survey, Surveyed};
 use crate::ws::close::CloseCode;
 
 /// Letters that wait for the control thread; more make their senders wait.
@@ -21,6 +23,8 @@ pub enum Letter {
     /// Publish, and say where in the stream.
     Publish {
         channel: ChannelName,
+        /// Not if something was published with the same key shortly before.
+        key: Option<Box<str>>,
         draft: Draft,
         answer: Option<oneshot::Sender<Placed>>,
     },
@@ -30,10 +34,20 @@ pub enum Letter {
         question: Question,
         answer: oneshot::Sender<Answer>,
     },
+    /// Ask all shards.
+    Survey {
+        survey: Survey,
+        answer: oneshot::Sender<Vec<Surveyed>>,
+    },
     /// Do something with one connection.
     Connection { name: ConnectionName, order: Order },
     /// Close all connections within so many ms.
     Drain { drain_ms: u64 },
+    /// Work with other settings.
+    Reload {
+        prepared: Box<Prepared>,
+        answer: reload::Answer,
+    },
 }
 
 /// Publishes and speaks to connections from any thread, while the server runs.
@@ -56,9 +70,23 @@ pub enum Letter {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
-    letters: mpsc::Sender<Letter>,
+    pub(super) letters: mpsc::Sender<Letter>,
     draining: Arc<AtomicBool>,
 }
+
+/// How much there is on all shards together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections, those that are not WebSockets yet included.
+    pub connections: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Channels with subscribers.
+    pub channels: usize,
+}
+
+/// Each channel of a shard with its subscriptions there; nothing where there are more than were asked for.
+pub type ChannelCounts = Option<Vec<(ChannelName, usize)>>;
 
 /// Why a publication got no place in its channel's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,12 +139,20 @@ impl Handle {
         channel: &ChannelName,
         draft: Draft,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, draft);
-        if self.letters.send(letter).await.is_err() {
-            return Err(PublishError::ShuttingDown);
-        }
-        match answered.await {
-            Ok(result) => Ok(result?),
+        self.place(channel, draft, None).await?.wait().await
+    }
+
+    /// Sends a message on its way, and leaves the waiting for its place to who asks. With a key it is not
+    /// published if something was published with the same shortly before, whose place is the answer then.
+    pub(crate) async fn place(
+        &self,
+        channel: &ChannelName,
+        draft: Draft,
+        key: Option<Box<str>>,
+    ) -> Result<Placing, PublishError> {
+        let (letter, answered) = publish(channel, draft, key);
+        match self.letters.send(letter).await {
+            Ok(()) => Ok(Placing(answered)),
             Err(_) => Err(PublishError::ShuttingDown),
         }
     }
@@ -142,7 +178,77 @@ impl Handle {
         answered.await.map_err(|_| PublishError::ShuttingDown)
     }
 
-    /// The same for threads without an asynchronous runtime.
+    /// Has the connections of a user do something, on whichever shards they are. Returns when all have been
+    /// told: how many they were.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn order_user(
+        &self,
+        addressee: Addressee,
+        order: Order,
+    ) -> Result<usize, PublishError> {
+        let told = |answer| match answer {
+            Surveyed::Told(connections) => connections,
+            _ => 0,
+        };
+        let answers = self.survey(Survey::User { addressee, order }).await?;
+        Ok(answers.into_iter().map(told).sum())
+    }
+
+    /// How much there is of everything.
+    ///
+    /// # Errors
+    /// [`PublishError::ShuttingDown`].
+    pub async fn counts(&self) -> Result<Counts, PublishError> {
+        let mut counts = Counts::default();
+        for answer in self.survey(Survey::Counts).await? {
+            if let Surveyed::Counts {
+                connections,
+                subscriptions,
+                channels,
+            } = answer
+            {
+                counts.connections += connections;
+                counts.subscriptions += subscriptions;
+                counts.channels += channels;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The channels with subscribers, at most so many a shard: of each shard by itself.
+    pub(crate) async fn channels(
+        &self,
+        pattern: Option<Glob>,
+        channels_max: usize,
+    ) -> Result<Vec<ChannelCounts>, PublishError> {
+        let survey = Survey::Channels {
+            pattern,
+            channels_max,
+        };
+        let found = |answer| match answer {
+            Surveyed::Channels(channels) => Some(channels),
+            _ => None,
+        };
+        let answers = self.survey(survey).await?;
+        Ok(answers.into_iter().map(found).collect())
+    }
+
+    async fn survey(&self, survey: Survey) -> Result<Vec<Surveyed>, PublishError> {
+        let (answer, answered) = oneshot::channel();
+        if self
+            .letters
+            .send(Letter::Survey { survey, answer })
+            .await
+            .is_err()
+        {
+            return Err(PublishError::ShuttingDown);
+        }
+        answered.await.map_err(|_| PublishError::ShuttingDown)
+    }
+
+    /// [`Handle::publish`] for threads without an asynchronous runtime.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -154,7 +260,7 @@ impl Handle {
         channel: &ChannelName,
         message: impl Into<Payload>,
     ) -> Result<Position, PublishError> {
-        let (letter, answered) = publish(channel, draft(message.into()));
+        let (letter, answered) = publish(channel, draft(message.into()), None);
         if self.letters.blocking_send(letter).is_err() {
             return Err(PublishError::ShuttingDown);
         }
@@ -175,6 +281,7 @@ impl Handle {
     ) -> Result<(), PostError> {
         self.post(Letter::Publish {
             channel: channel.clone(),
+            key: None,
             draft: draft(message.into()),
             answer: None,
         })
@@ -193,7 +300,10 @@ impl Handle {
     /// # Errors
     /// [`PostError`].
     pub fn subscribe(&self, name: ConnectionName, channel: ChannelName) -> Result<(), PostError> {
-        self.order(name, Order::Subscribe(channel))
+        self.order(
+            name,
+            Order::Subscribe(OrderedSubscription::to(channel).into()),
+        )
     }
 
     /// Ends the subscription of one connection to a channel, if it is there.
@@ -201,7 +311,7 @@ impl Handle {
     /// # Errors
     /// [`PostError`].
     pub fn unsubscribe(&self, name: ConnectionName, channel: ChannelName) -> Result<(), PostError> {
-        self.order(name, Order::Unsubscribe(channel))
+        self.order(name, Order::Unsubscribe(Some(channel)))
     }
 
     /// Closes one connection with a code and a reason; nothing happens if it is gone.
@@ -251,15 +361,33 @@ impl Handle {
     }
 }
 
+/// A message on its way to its owner.
+pub(crate) struct Placing(oneshot::Receiver<Placed>);
+
+impl Placing {
+    /// Waits for its place in the stream.
+    pub(crate) async fn wait(self) -> Result<Position, PublishError> {
+        match self.0.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(PublishError::ShuttingDown),
+        }
+    }
+}
+
 fn draft(payload: Payload) -> Draft {
     let (kind, payload) = payload.into_parts();
     Draft::new(kind, payload)
 }
 
-fn publish(channel: &ChannelName, draft: Draft) -> (Letter, oneshot::Receiver<Placed>) {
+fn publish(
+    channel: &ChannelName,
+    draft: Draft,
+    key: Option<Box<str>>,
+) -> (Letter, oneshot::Receiver<Placed>) {
     let (answer, answered) = oneshot::channel();
     let letter = Letter::Publish {
         channel: channel.clone(),
+        key,
         draft,
         answer: Some(answer),
     };

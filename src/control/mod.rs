@@ -1,12 +1,17 @@
-//! The internal listener: publishing over HTTP, metrics, health. Runs on the control thread, an
+//! The internal listener: publishing over HTTP, the API, metrics, health. Runs on the control thread, an
 //! ordinary tokio runtime, and reaches the shards by mail only.
 
 #![forbid(unsafe_code)]
 
 mod api;
 mod handle;
+mod http;
+mod key;
 mod metrics;
+mod node;
 mod office;
+mod reload;
+mod surveys;
 
 use std::future::Future;
 use std::io;
@@ -16,27 +21,49 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 pub(crate) use handle::Letter;
-pub use handle::{Handle, PostError, PublishError};
+pub use handle::{Counts, Handle, PostError, PublishError};
 pub use office::Office;
+pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader};
 
-use crate::config::Config;
 use crate::metrics::ShardMetrics;
+use crate::rules::Rules;
+use node::Node;
 
 /// What every request handler reaches.
 pub struct Control {
     handle: Handle,
     registry: Registry,
-    message_bytes_max: usize,
+    live: LiveWatch,
+    reload: Option<Arc<Reload>>,
+    node: Node,
 }
 
 impl Control {
-    /// For a server whose shards all run.
-    pub fn new(config: &Config, handle: Handle, shards: Vec<Arc<ShardMetrics>>) -> Arc<Self> {
+    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again.
+    pub fn new(
+        live: LiveWatch,
+        handle: Handle,
+        shards: Vec<Arc<ShardMetrics>>,
+        reload: Option<Arc<Reload>>,
+    ) -> Arc<Self> {
+        let node = Node::new(live.borrow().config.listen);
         Arc::new(Self {
             handle,
             registry: metrics::registry(shards),
-            message_bytes_max: config.limits.message_bytes_max,
+            node,
+            live,
+            reload,
         })
+    }
+
+    /// The longest message, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.live.borrow().config.limits.message_bytes_max
+    }
+
+    /// What holds for calls at this moment: which API keys there are.
+    fn rules(&self) -> Arc<Rules> {
+        self.live.borrow().rules.clone()
     }
 }
 
@@ -51,7 +78,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
-        served = async { axum::serve(listener, api::router(control)).await } => served,
+        served = async { axum::serve(listener, http::router(control)).await } => served,
         () = end => Ok(()),
     }
 }

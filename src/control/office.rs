@@ -9,6 +9,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Letter, Placed};
+use super::reload::{ReloadError, Reloader};
+use super::surveys::Surveys;
 use crate::channel::Answer;
 use crate::reactor::Mailboxes;
 use crate::shard::mail::{Delivery, Request, Ticket};
@@ -30,7 +32,11 @@ pub struct Office {
     outgoing: VecDeque<(usize, Request)>,
     calls: HashMap<u64, Call>,
     next_call: u64,
-    shards_left: usize,
+    reloader: Reloader,
+    draining: bool,
+    surveys: Surveys,
+    /// The shards that have not drained.
+    alive: Vec<usize>,
 }
 
 impl Office {
@@ -43,6 +49,7 @@ impl Office {
         letters: mpsc::Receiver<Letter>,
         shards: usize,
         hash_seed: u64,
+        reloader: Reloader,
     ) -> io::Result<Self> {
         let bell = mail.bell().watch()?;
         Ok(Self {
@@ -54,7 +61,10 @@ impl Office {
             outgoing: VecDeque::new(),
             calls: HashMap::new(),
             next_call: 0,
-            shards_left: shards,
+            reloader,
+            draining: false,
+            surveys: Surveys::default(),
+            alive: (0..shards).collect(),
         })
     }
 
@@ -62,7 +72,7 @@ impl Office {
     pub async fn run(mut self) {
         loop {
             self.take_deliveries();
-            if self.shards_left == 0 {
+            if self.alive.is_empty() {
                 return;
             }
             self.post();
@@ -95,15 +105,24 @@ impl Office {
         match letter {
             Letter::Publish {
                 channel,
+                key,
                 draft,
                 answer,
             } => {
                 let shard = channel.owner(&self.hasher, self.shards);
                 let ticket = answer.map(|answer| self.note_call(Call::Publish(answer)));
-                let request = Request::Publish {
-                    channel,
-                    draft,
-                    ticket,
+                let request = match key {
+                    Some(key) => Request::PublishOnce {
+                        channel,
+                        key,
+                        draft: Box::new(draft),
+                        ticket,
+                    },
+                    None => Request::Publish {
+                        channel,
+                        draft,
+                        ticket,
+                    },
                 };
                 self.outgoing.push_back((shard, request));
             }
@@ -120,6 +139,15 @@ impl Office {
                 };
                 self.outgoing.push_back((shard, request));
             }
+            Letter::Survey { survey, answer } => {
+                let ticket = self.new_ticket();
+                let requests = self.alive.iter().map(|&shard| {
+                    let survey = Box::new(survey.clone());
+                    (shard, Request::Survey { ticket, survey })
+                });
+                self.outgoing.extend(requests);
+                self.surveys.begin(ticket.asker, self.alive.clone(), answer);
+            }
             Letter::Connection { name, order } => {
                 let shard = name.shard as usize;
                 // A name of another server's may be of a shard that is not there.
@@ -129,7 +157,19 @@ impl Office {
                     self.outgoing.push_back((shard, request));
                 }
             }
+            Letter::Reload { answer, .. } if self.draining => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(ReloadError::ShuttingDown));
+            }
+            Letter::Reload { prepared, answer } => {
+                if let Some(live) = self.reloader.begin(*prepared, answer) {
+                    let reloads =
+                        (0..self.shards).map(|shard| (shard, Request::Reload(live.clone())));
+                    self.outgoing.extend(reloads);
+                }
+            }
             Letter::Drain { drain_ms } => {
+                self.draining = true;
                 let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
                 self.outgoing.extend(drains);
             }
@@ -137,11 +177,16 @@ impl Office {
     }
 
     fn note_call(&mut self, call: Call) -> Ticket {
+        let ticket = self.new_ticket();
+        self.calls.insert(ticket.asker, call);
+        ticket
+    }
+
+    fn new_ticket(&mut self) -> Ticket {
         let ticket = Ticket {
             asker: self.next_call,
             subscription: 0,
         };
-        self.calls.insert(self.next_call, call);
         self.next_call += 1;
         ticket
     }
@@ -172,7 +217,14 @@ impl Office {
                             let _ = asker.send(*answer);
                         }
                     }
-                    Delivery::Drained => self.shards_left -= 1,
+                    Delivery::Reloaded { version } => self.reloader.note(version),
+                    Delivery::Surveyed { ticket, answer } => {
+                        self.surveys.note(ticket.asker, peer, *answer);
+                    }
+                    Delivery::Drained => {
+                        self.alive.retain(|shard| *shard != peer);
+                        self.surveys.forget_shard(peer);
+                    }
                     Delivery::Subscribed { .. }
                     | Delivery::PatternNoted { .. }
                     | Delivery::Publication { .. }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Payload;
 use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::Encoding;
 use crate::publication::{ClientInfo, Draft, Kind, Since};
 use crate::table::Key;
-use crate::ws::close::CloseCode;
 
 /// Names a connection of the server, on whichever shard it is.
 ///
@@ -101,14 +99,32 @@ pub enum Command {
         /// Comes back with the answer.
         ticket: u32,
     },
+    /// From now on the connection is one of that user's.
+    Identify {
+        /// The user; nobody where it is empty.
+        user: Box<str>,
+        /// What the client is called.
+        client: Box<str>,
+    },
     /// Call the session back at these intervals from now on.
     SetHeartbeat(Heartbeat),
     /// Call the session back once after so many ms, or not at all.
     SetDeadline(Option<u32>),
-    /// Count that a client has not kept up with the window of its subscription.
-    NoteWindowFull,
+    /// Count why a client is closed.
+    NoteClosed(ClosedFor),
     /// Nothing more will be said: close as soon as the replies are out.
     Close,
+}
+
+/// Why an endpoint closes a connection, where that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedFor {
+    /// Its client has not kept up with the window of a subscription.
+    Window,
+    /// It has shown no token that lets it do what it asked for.
+    Unauthorized,
+    /// Its token, or that of a subscription, has expired.
+    TokenExpired,
 }
 
 /// A subscription that a session wants.
@@ -161,22 +177,6 @@ pub enum Which {
     Number(u32),
     /// By its channel; all of them where there are several.
     Channel(ChannelName),
-}
-
-/// What is done with a connection from outside of its callbacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Send it a message.
-    Send(Payload),
-    /// Subscribe it.
-    Subscribe(ChannelName),
-    /// Unsubscribe it.
-    Unsubscribe(ChannelName),
-    /// Close it.
-    Close {
-        /// The close code.
-        code: CloseCode,
-        /// The reason; what does not fit into a close frame is cut.
-        reason: String,
-    },
+    /// All there are.
+    All,
 }

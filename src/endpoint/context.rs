@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Command, ConnectionName, Heartbeat, Message, Payload, Subscribe, Via, Which};
+use super::{
+    ClosedFor, Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload,
+    Subscribe, Via, Which,
+};
 use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::{Encoding, Form};
 use crate::publication::{ClientInfo, Draft, Kind, Since};
@@ -79,6 +82,34 @@ impl<'a> Context<'a> {
     /// of a turn. It jumps when somebody sets the clock.
     pub fn unix_ms(&self) -> u64 {
         self.sight.unix_ms
+    }
+
+    /// Says whose connection this is, so that the server's handle and the HTTP API find it by its user, and
+    /// what the client is called among that user's. What was said before does not hold any more; an empty
+    /// user is nobody. A connection of which nothing is said costs nothing.
+    pub fn identify(&mut self, user: &str, client: &str) {
+        self.commands.push(Command::Identify {
+            user: user.into(),
+            client: client.into(),
+        });
+    }
+
+    /// Does what somebody outside has ordered: sends the message, subscribes as [`Context::subscribe`] does,
+    /// unsubscribes, or closes.
+    pub fn obey(&mut self, order: Order) {
+        match order {
+            Order::Send(payload) => self.send_payload(&payload),
+            Order::Subscribe(subscription) => {
+                let OrderedSubscription { channel, since, .. } = *subscription;
+                match since {
+                    Some(since) => self.subscribe_since(channel, since),
+                    None => self.subscribe(channel),
+                };
+            }
+            Order::Unsubscribe(Some(channel)) => self.unsubscribe(channel),
+            Order::Unsubscribe(None) => self.unsubscribe_all(),
+            Order::Close { code, reason } => self.close(code, reason),
+        }
     }
 
     /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client
@@ -294,6 +325,14 @@ impl<'a> Context<'a> {
         });
     }
 
+    /// Ends all subscriptions.
+    pub fn unsubscribe_all(&mut self) {
+        self.commands.push(Command::Unsubscribe {
+            which: Which::All,
+            ticket: None,
+        });
+    }
+
     /// Publishes a message to all subscribers of a channel, wherever they are.
     ///
     /// When there is more to publish than the server gets rid of, this connection is not read for
@@ -324,9 +363,9 @@ impl<'a> Context<'a> {
         ticket
     }
 
-    /// Counts that the client has not kept up with a window, for which it is closed now.
-    pub(crate) fn note_window_full(&mut self) {
-        self.commands.push(Command::NoteWindowFull);
+    /// Counts why the client is closed now.
+    pub(crate) fn note_closed(&mut self, why: ClosedFor) {
+        self.commands.push(Command::NoteClosed(why));
     }
 
     /// Has the endpoint called at intervals, instead of those set before.
@@ -338,6 +377,16 @@ impl<'a> Context<'a> {
     /// `None` not at all.
     pub fn set_deadline(&mut self, after_ms: Option<u32>) {
         self.commands.push(Command::SetDeadline(after_ms));
+    }
+
+    /// The same at a time of day, in ms since 1970 (UTC). It may be called earlier: a deadline reaches 49 days, and clocks are
+    /// set. Who then finds that the time has not come sets it again.
+    pub fn set_deadline_at(&mut self, unix_ms: Option<u64>) {
+        let now_ms = self.unix_ms();
+        self.set_deadline(unix_ms.map(|at_ms| {
+            let after_ms = at_ms.saturating_sub(now_ms);
+            u32::try_from(after_ms).unwrap_or(u32::MAX)
+        }));
     }
 
     /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,

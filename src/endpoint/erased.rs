@@ -2,8 +2,11 @@
 
 use std::any::Any;
 
-use super::{Closed, Context, Endpoint, Error, Message, Publisher, Request, Routes, Timeout};
+use super::{
+    Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
+};
 use crate::channel::{Answer, Refused};
+use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
@@ -30,6 +33,13 @@ pub trait Erased {
         result: Result<Position, Refused>,
         context: &mut Context<'_>,
     );
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    );
     fn answered(
         &mut self,
         state: &mut State,
@@ -46,6 +56,7 @@ pub trait Erased {
         redelivered: bool,
         context: &mut Context<'_>,
     );
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>);
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
     fn farewell(
         &mut self,
@@ -54,6 +65,7 @@ pub trait Erased {
         reason: &str,
         context: &mut Context<'_>,
     );
+    fn reloaded(&mut self, config: &Config);
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -90,6 +102,18 @@ impl<E: Endpoint> Erased for E {
     ) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::published(self, state, ticket, result, context);
+        }
+    }
+
+    fn fallen_behind(
+        &mut self,
+        state: &mut State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::fallen_behind(self, state, subscription, last, context);
         }
     }
 
@@ -136,10 +160,20 @@ impl<E: Endpoint> Erased for E {
         }
     }
 
+    fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::ordered(self, state, order, context);
+        }
+    }
+
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::timeout(self, state, timeout, context);
         }
+    }
+
+    fn reloaded(&mut self, config: &Config) {
+        Endpoint::reloaded(self, config);
     }
 
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
@@ -162,6 +196,13 @@ impl Endpoints {
     /// Calls the factories of all routes.
     pub fn new(routes: &Routes) -> Self {
         Self(routes.instances().collect())
+    }
+
+    /// Tells all instances of other settings.
+    pub(crate) fn reload(&mut self, config: &Config) {
+        for endpoint in &mut self.0 {
+            endpoint.reloaded(config);
+        }
     }
 
     /// The instance of a route.

@@ -16,9 +16,12 @@ pub mod centrifuge;
 mod closed;
 mod command;
 mod context;
+mod credentials;
 mod erased;
 pub(crate) mod event_stream;
 mod message;
+mod order;
+mod page;
 pub mod raw;
 mod request;
 mod route;
@@ -26,14 +29,16 @@ mod since;
 pub mod stomp;
 
 pub use closed::{Closed, Error, Side};
-pub use command::{Command, ConnectionName, Heartbeat, Order, Subscribe, Timeout, Via, Which};
+pub use command::{ClosedFor, Command, ConnectionName, Heartbeat, Subscribe, Timeout, Via, Which};
 pub use context::{Context, Publisher};
 pub(crate) use context::{Sight, Transport};
 pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
 pub use message::{Message, Payload};
+pub use order::{Addressee, Order, OrderedSubscription};
+pub use page::Page;
 pub use request::{Attributes, Request};
-pub use route::{Destination, Found, Opening, Page, Route, RouteError, Routes};
+pub use route::{Destination, Found, Opening, Route, RouteError, Routes};
 
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -133,6 +138,22 @@ pub trait Endpoint: 'static {
         let _ = (state, ticket, result, context);
     }
 
+    /// The connection was behind by more than its backlog may hold, and its channel's namespace has
+    /// `slow_consumer = "drop_oldest"`: what waited of that subscription has been dropped, up to that place of the
+    /// stream. What is sent from here stands where that was. Unless the endpoint does something else, the
+    /// connection is closed.
+    fn fallen_behind(
+        &mut self,
+        state: &mut Self::State,
+        subscription: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (state, subscription, last);
+        let reason = "too slow: what waited for you has been dropped";
+        context.close(CloseCode::TRY_AGAIN_LATER, reason);
+    }
+
     /// The owner of a channel has answered: called once for each [`Context::ask`], whose return value is
     /// `ticket`, while the connection lives.
     fn answered(
@@ -167,14 +188,24 @@ pub trait Endpoint: 'static {
         let _ = (state, subscription, publication, redelivered, context);
     }
 
+    /// Somebody outside of the callbacks orders something to be done with the connection: the server's
+    /// handle, or the HTTP API. [`Context::obey`] does it in the plain way, which is right for all endpoints
+    /// whose clients know nothing but messages; others tell their clients in their own protocol.
+    fn ordered(&mut self, state: &mut Self::State, order: Order, context: &mut Context<'_>) {
+        if let Order::Close { code, reason } = &order {
+            self.farewell(state, *code, reason, context);
+        }
+        context.obey(order);
+    }
+
     /// Time has passed, as [`Context::set_heartbeat`] or [`Context::set_deadline`] asked for.
     fn timeout(&mut self, state: &mut Self::State, timeout: Timeout, context: &mut Context<'_>) {
         let _ = (state, timeout, context);
     }
 
-    /// The server closes the connection with that code, because of a limit, a broken frame or its own
-    /// end: the last chance to say something in the endpoint's protocol, also by a code and a reason of its
-    /// own with [`Context::close`]. Not called when an endpoint has asked for the close itself, nor when
+    /// The server closes the connection with that code, because of a limit, a broken frame, an order or its
+    /// own end: the last chance to say something in the endpoint's protocol, also by a code and a reason of
+    /// its own with [`Context::close`]. Not called when an endpoint has asked for the close itself, nor when
     /// nothing can be sent any more.
     fn farewell(
         &mut self,
@@ -184,6 +215,12 @@ pub trait Endpoint: 'static {
         context: &mut Context<'_>,
     ) {
         let _ = (state, code, reason, context);
+    }
+
+    /// The server's settings have changed while it runs; [`Context::rules`] says from now on what they say. For endpoints that
+    /// keep something of the configuration.
+    fn reloaded(&mut self, config: &Config) {
+        let _ = config;
     }
 
     /// The connection is over. Called exactly once for each that was opened, whichever way it

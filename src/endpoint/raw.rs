@@ -1,39 +1,57 @@
 //! The raw protocol's endpoints: `/sub/{channel}`, `/sub?channel=…&channel=…`, `/pub/{channel}` and
 //! `/echo`. The first two are event streams as well.
 
-use super::since::{refuse_since, since};
-use super::{Context, Endpoint, Message, Request, Route};
+use std::collections::HashSet;
+
+use super::credentials::{Bearer, Expiries, Unauthorized};
+use super::since::{since, since_of_several};
+use super::{Closed, ClosedFor, Context, Endpoint, Message, Publisher, Request, Route, Timeout};
 use crate::channel::{ChannelName, Refused};
-use crate::publication::{Begun, Recovery};
+use crate::publication::{Begun, Position, Recovery};
+use crate::rules::Identity;
 use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
 
+/// What a WebSocket is told that was too far behind; at most 123 bytes.
+const DROPPED: &str = "too slow: what waited for you has been dropped";
+
 /// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
 const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
+
+/// What a client is told whose token has expired; at most 123 bytes.
+const EXPIRED: &str = "the token has expired: connect again with a new one";
 
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
-        Route::new("/sub/{*channel}", || Subscriber).event_stream(),
-        Route::new("/sub", || Several).event_stream(),
+        Route::new("/sub/{*channel}", Subscriber::default).event_stream(),
+        Route::new("/sub", Several::default).event_stream(),
         // A catch-all does not match nothing at all, which deserves its own answer.
-        Route::new("/sub/", || Subscriber).event_stream(),
-        Route::new("/pub/{*channel}", || Publish),
-        Route::new("/pub/", || Publish),
+        Route::new("/sub/", Subscriber::default).event_stream(),
+        Route::new("/pub/{*channel}", Publish::default),
+        Route::new("/pub/", Publish::default),
     ];
     let echo = echo.then(|| Route::new("/echo", || Echo));
     always.into_iter().chain(echo)
 }
 
 /// `/sub/{channel}`: gets the channel's publications. What it says is checked and left alone.
-struct Subscriber;
+#[derive(Default)]
+struct Subscriber {
+    expiries: Expiries,
+}
 
 impl Endpoint for Subscriber {
     type State = ();
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        context.subscribe_alone(channel(request)?, since(request)?);
+        let channel = channel(request)?;
+        let bearer = Bearer::of(request, context)?;
+        bearer.may_subscribe(&channel, context)?;
+        context.subscribe_alone(channel, since(request)?);
+        let (_, expires_at_ms) = bearer.into_parts();
+        self.expiries.note(expires_at_ms, context);
         Ok(())
     }
 
@@ -48,49 +66,137 @@ impl Endpoint for Subscriber {
     ) {
         begin(result, context);
     }
+
+    fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
+        tell_of_dropped(last, context);
+    }
+
+    fn timeout(&mut self, (): &mut (), _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, (): (), _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
+    }
 }
 
 /// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
 /// is for the payload to say.
-struct Several;
+#[derive(Default)]
+struct Several {
+    expiries: Expiries,
+}
 
-/// Whether a connection is subscribed to one channel alone.
-struct Alone(bool);
+/// How many channels a connection has.
+enum Channels {
+    One,
+    Several {
+        /// Those whose owners have not answered yet.
+        left: u32,
+        /// Whether the client of an event stream has been here before.
+        returns: bool,
+    },
+}
 
 impl Endpoint for Several {
-    type State = Alone;
+    type State = Channels;
 
-    fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<Alone, Refusal> {
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Channels, Refusal> {
         let channels = channels(request)?;
         let Some(first) = channels.first() else {
             let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
             return Err(Refusal::new(400, help));
         };
-        let alone = channels.iter().all(|channel| channel == first);
-        if alone {
+        let bearer = Bearer::of(request, context)?;
+        for channel in &channels {
+            bearer.may_subscribe(channel, context)?;
+        }
+        let (_, expires_at_ms) = bearer.into_parts();
+        if channels.iter().all(|channel| channel == first) {
             context.subscribe_alone(first.clone(), since(request)?);
-        } else {
-            refuse_since(request)?;
-            for channel in channels {
-                context.subscribe(channel);
+            self.expiries.note(expires_at_ms, context);
+            return Ok(Channels::One);
+        }
+        let returns = since_of_several(request)?;
+        let mut left = 0;
+        let mut seen = HashSet::new();
+        for channel in &channels {
+            if seen.insert(channel) {
+                context.subscribe(channel.clone());
+                left += 1;
             }
         }
-        Ok(Alone(alone))
+        self.expiries.note(expires_at_ms, context);
+        Ok(Channels::Several { left, returns })
     }
 
-    fn message(&mut self, _: &mut Alone, _: Message<'_>, _: &mut Context<'_>) {}
+    fn message(&mut self, _: &mut Channels, _: Message<'_>, _: &mut Context<'_>) {}
 
     fn subscribed(
         &mut self,
-        Alone(alone): &mut Alone,
+        channels: &mut Channels,
         _: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
-        match result {
-            Ok(_) if !*alone => {}
-            result => begin(result, context),
+        match (channels, result) {
+            (Channels::One, result) => begin(result, context),
+            (_, Err(refused)) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
+            (Channels::Several { left, returns }, Ok(_)) => {
+                *left = left.saturating_sub(1);
+                // No position could speak for all of them, but a browser says that it was here before.
+                match (*left, *returns) {
+                    (0, true) => context.send_blocks(|out| sse::put_gap(out, sse::NOWHERE)),
+                    (0, false) => context.send_blocks(|out| sse::put_position(out, sse::NOWHERE)),
+                    _ => {}
+                }
+            }
         }
+    }
+
+    fn fallen_behind(
+        &mut self,
+        channels: &mut Channels,
+        _: u32,
+        last: Position,
+        context: &mut Context<'_>,
+    ) {
+        let place = match channels {
+            Channels::One => last,
+            Channels::Several { .. } => sse::NOWHERE,
+        };
+        tell_of_dropped(place, context);
+    }
+
+    fn timeout(&mut self, _: &mut Channels, _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, _: Channels, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
+    }
+}
+
+/// Closes a connection whose token has expired.
+fn close_if_expired(expiries: &Expiries, context: &mut Context<'_>) {
+    if expiries.have_come(context) {
+        context.note_closed(ClosedFor::TokenExpired);
+        // A browser would come again with the same token; its page hears why that will be in vain.
+        context.send_blocks(|out| sse::put_expired(out, EXPIRED));
+        context.close(CloseCode::TOKEN_EXPIRED, EXPIRED);
+    }
+}
+
+/// Tells the client that it has missed what came up to that place. A WebSocket can be told nothing: it is closed.
+fn tell_of_dropped(last: Position, context: &mut Context<'_>) {
+    if context.is_event_stream() {
+        context.send_blocks(|out| sse::put_gap(out, last));
+    } else {
+        context.close(CloseCode::TRY_AGAIN_LATER, DROPPED);
     }
 }
 
@@ -118,22 +224,55 @@ fn begin(result: Result<Begun, Refused>, context: &mut Context<'_>) {
 }
 
 /// `/pub/{channel}`: every message is published.
-struct Publish;
+#[derive(Default)]
+struct Publish {
+    expiries: Expiries,
+}
+
+/// Who publishes where.
+struct Publishing {
+    channel: ChannelName,
+    identity: Identity,
+}
 
 impl Endpoint for Publish {
-    type State = ChannelName;
+    type State = Publishing;
 
-    fn open(&mut self, request: &Request<'_>, _: &mut Context<'_>) -> Result<ChannelName, Refusal> {
-        channel(request)
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Publishing, Refusal> {
+        let channel = channel(request)?;
+        let (identity, expires_at_ms) = Bearer::of(request, context)?.into_parts();
+        let may_publish = context.rules().may_publish(&channel, &identity);
+        may_publish.map_err(Unauthorized::Denied)?;
+        self.expiries.note(expires_at_ms, context);
+        Ok(Publishing { channel, identity })
     }
 
     fn message(
         &mut self,
-        channel: &mut ChannelName,
+        Publishing { channel, identity }: &mut Publishing,
         message: Message<'_>,
         context: &mut Context<'_>,
     ) {
-        context.publish(channel, message);
+        // The rules may be others by now.
+        match context.rules().may_publish(channel, identity) {
+            Ok(()) => context.publish(channel, message),
+            Err(denied) => {
+                context.note_closed(ClosedFor::Unauthorized);
+                context.close(CloseCode::POLICY, denied.to_string());
+            }
+        }
+    }
+
+    fn timeout(&mut self, _: &mut Publishing, _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, _: Publishing, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
     }
 }
 

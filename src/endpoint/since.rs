@@ -7,12 +7,6 @@ use crate::publication::{Position, Since};
 use crate::sse;
 use crate::ws::handshake::{Refusal, percent_decode};
 
-/// Where no stream stands: epochs are counted from 1.
-const NOWHERE: Position = Position {
-    epoch: 0,
-    offset: u64::MAX,
-};
-
 /// Reads `?epoch=…&offset=…` (the epoch in hexadecimal; without one the offset is of whatever stream there is), and for event
 /// streams `Last-Event-ID`: the header that browsers send, or `?lastEventId=…` or `?last_event_id=…` where a program
 /// begins with an id that it has kept. The header counts first, for it alone is of the connection before.
@@ -28,10 +22,12 @@ pub fn since(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
     {
         return Ok(Some(since));
     }
-    let epoch = parameter(request, "epoch")
+    let epoch = request
+        .query_parameter("epoch")
         .map(|digits| sse::parse_epoch(digits).ok_or_else(|| bad_epoch(digits)))
         .transpose()?;
-    let offset = parameter(request, "offset")
+    let offset = request
+        .query_parameter("offset")
         .map(|digits| sse::parse_offset(digits).ok_or_else(|| bad_offset(digits)))
         .transpose()?;
     match (epoch, offset) {
@@ -45,18 +41,19 @@ pub fn since(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
     }
 }
 
-/// The same for a connection to several channels, of which no position can speak.
+/// The same for a connection to several channels, of which no position can speak: whether its client has been here before.
 ///
 /// # Errors
-/// 400 if there is one in the query. A browser's `Last-Event-ID` is of no event that such a connection was sent, and left
-/// alone.
-pub fn refuse_since(request: &Request<'_>) -> Result<(), Refusal> {
+/// 400 if there is a position in the query.
+pub fn since_of_several(request: &Request<'_>) -> Result<bool, Refusal> {
     let names = ["epoch", "offset", "lastEventId", "last_event_id"];
     match names
         .into_iter()
-        .any(|name| parameter(request, name).is_some())
+        .any(|name| request.query_parameter(name).is_some())
     {
-        false => Ok(()),
+        false => Ok(request
+            .header("Last-Event-ID")
+            .is_some_and(|id| !id.is_empty())),
         true => Err(Refusal::new(
             400,
             "a position is of one channel: recover several channels on a connection each",
@@ -68,10 +65,13 @@ fn last_event_id(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
     let header = request.header("Last-Event-ID");
     if let Some(id) = header.filter(|id| !id.is_empty()) {
         let position = str::from_utf8(id).ok().and_then(sse::parse_id);
-        return Ok(Some(Since::Position(position.unwrap_or(NOWHERE))));
+        return Ok(Some(Since::Position(position.unwrap_or(sse::NOWHERE))));
     }
     let names = ["lastEventId", "last_event_id"];
-    let Some(encoded) = names.into_iter().find_map(|name| parameter(request, name)) else {
+    let Some(encoded) = names
+        .into_iter()
+        .find_map(|name| request.query_parameter(name))
+    else {
         return Ok(None);
     };
     let id = percent_decode(encoded)?;
@@ -88,14 +88,6 @@ fn last_event_id(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
             ),
         )),
     }
-}
-
-/// The first parameter of that name in the query, percent-encoded as it was sent.
-fn parameter<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
-    let pairs = request.query()?.split('&');
-    pairs
-        .filter_map(|pair| pair.split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 fn bad_epoch(digits: &str) -> Refusal {

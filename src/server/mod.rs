@@ -29,18 +29,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use socket2::Socket;
 
-pub use crate::control::{Handle, PostError, PublishError};
+pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
 pub use builder::Builder;
 
 use crate::access::AccessError;
 use crate::channel::ShardSet;
 use crate::config::{Config, ConfigError, Timeouts};
+use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
 use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
-use crate::shard::Identity;
+use crate::shard::{Identity, Live};
 use builder::Plan;
 use control_thread::ControlThread;
 
@@ -77,7 +78,7 @@ pub struct Server {
     public: SocketAddr,
     internal: Option<SocketAddr>,
     handle: Handle,
-    drain_ms: u64,
+    live: LiveWatch,
     shards: Vec<JoinHandle<()>>,
     control: JoinHandle<()>,
 }
@@ -119,7 +120,8 @@ impl Server {
     /// # Panics
     /// Inside of an asynchronous runtime, which may not be blocked.
     pub fn shut_down(self) {
-        self.handle.drain_blocking(self.drain_ms);
+        let drain_ms = self.live.borrow().config.timeouts.drain_ms;
+        self.handle.drain_blocking(drain_ms);
         self.wait();
     }
 
@@ -178,8 +180,18 @@ impl Server {
             core: (shards <= cores.len()).then(|| cores[shard]),
         });
         let threads = start_shards(parts)?;
-        let control = ControlThread {
+        let live = Live {
+            version: 0,
             config: config.clone(),
+            sessions,
+            rules,
+        };
+        let hear = plan.hear.unwrap_or_else(|| Box::new(|_| {}));
+        let reloader = Reloader::new(live, shards, hear);
+        let live = reloader.watch();
+        let control = ControlThread {
+            reloader,
+            load: plan.load,
             listener: internal,
             mail: control_mail,
             letters: plan.letters,
@@ -194,7 +206,7 @@ impl Server {
             public,
             internal: internal_address,
             handle: plan.handle,
-            drain_ms: config.timeouts.drain_ms,
+            live,
             shards: threads,
             control,
         })

@@ -91,6 +91,16 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same routes with other settings.
+    ///
+    /// # Errors
+    /// An origin pattern that is none.
+    pub fn renewed(&self, config: &Config) -> Result<Self, RouteError> {
+        Ok(Self::with_routes(config, self.routes.renewed(config)?))
+    }
+}
+
 /// What a session works with while it is fed.
 pub struct Surroundings<'a> {
     /// What holds for all.
@@ -129,6 +139,8 @@ pub struct Progress {
     pub messages: u32,
     /// Whether the client broke a rule, and so is being closed.
     pub refused: bool,
+    /// Whether that was a request for something that its client may not have (401, 403).
+    pub unauthorized: bool,
 }
 
 /// See the module's documentation.
@@ -195,13 +207,8 @@ impl Session {
 
     /// Does what somebody else has ordered, if the connection is open.
     pub fn handle_order(&mut self, order: Order, around: &mut Surroundings<'_>) {
-        self.call(around, |_, _, context| match order {
-            Order::Send(payload) => context.send_payload(&payload),
-            Order::Subscribe(channel) => {
-                context.subscribe(channel);
-            }
-            Order::Unsubscribe(channel) => context.unsubscribe(channel),
-            Order::Close { code, reason } => context.close(code, reason),
+        self.call(around, |endpoint, state, context| {
+            endpoint.ordered(state, order, context);
         });
     }
 
@@ -226,6 +233,18 @@ impl Session {
     ) {
         self.call(around, |endpoint, state, context| {
             endpoint.published(state, ticket, result, context);
+        });
+    }
+
+    /// Publications of a subscription have been dropped, because the connection was too far behind.
+    pub fn handle_fallen_behind(
+        &mut self,
+        subscription: u32,
+        last: Position,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.fallen_behind(state, subscription, last, context);
         });
     }
 
@@ -333,8 +352,9 @@ impl Session {
         around.commands.push(Command::Close);
         self.0 = State::Over;
         Progress {
-            messages: 0,
             refused: true,
+            unauthorized: refusal.is_unauthorized(),
+            ..Progress::default()
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::publication::Position;
 use crate::session::Framing;
 use crate::sse;
 use crate::ws::{frame, handshake};
@@ -13,6 +14,25 @@ struct Chunk {
     bytes: Bytes,
     /// How much of it the socket has taken.
     sent: usize,
+    /// What it is of, where it may be dropped.
+    of: Option<Droppable>,
+}
+
+/// Publications of one subscription that may be dropped before they have begun to go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Droppable {
+    /// The connection's number of the subscription.
+    pub subscription: u32,
+    /// The place of the last of them in its channel's stream.
+    pub last: Position,
+    /// How many there are.
+    pub frames: u32,
+}
+
+impl Chunk {
+    fn is_droppable(&self) -> bool {
+        self.of.is_some() && self.sent == 0
+    }
 }
 
 /// A queue of references to shared frames; its bounds are the policy of who fills it.
@@ -41,7 +61,71 @@ impl Backlog {
             return;
         }
         self.bytes += bytes.len() - sent;
-        self.chunks.push_back(Chunk { bytes, sent });
+        self.chunks.push_back(Chunk {
+            bytes,
+            sent,
+            of: None,
+        });
+    }
+
+    /// Queues whole frames that [`Backlog::drop_all`] may drop.
+    pub fn push_droppable(&mut self, bytes: Bytes, of: Droppable) {
+        if self.closed {
+            return;
+        }
+        self.bytes += bytes.len();
+        self.chunks.push_back(Chunk {
+            bytes,
+            sent: 0,
+            of: Some(of),
+        });
+    }
+
+    /// Queues a whole frame in place of those of the same subscription that have not begun to go out, and
+    /// returns how many those were.
+    pub fn push_newest(&mut self, bytes: Bytes, of: Droppable) -> u32 {
+        let dropped = self.take(|other| other.subscription == of.subscription);
+        self.push_droppable(bytes, of);
+        dropped.iter().map(|dropped| dropped.frames).sum()
+    }
+
+    /// Whether there is something that may be dropped.
+    pub fn has_droppable(&self) -> bool {
+        self.chunks.iter().any(Chunk::is_droppable)
+    }
+
+    /// Drops all that may be dropped: what it was, once for each subscription, with its last place.
+    pub fn drop_all(&mut self) -> Vec<Droppable> {
+        let mut all: Vec<Droppable> = Vec::new();
+        for dropped in self.take(|_| true) {
+            match all
+                .iter_mut()
+                .find(|one| one.subscription == dropped.subscription)
+            {
+                Some(one) => {
+                    one.last = dropped.last;
+                    one.frames += dropped.frames;
+                }
+                None => all.push(dropped),
+            }
+        }
+        all
+    }
+
+    /// Takes chunks out that may be dropped and of which that is true.
+    fn take(&mut self, is_taken: impl Fn(&Droppable) -> bool) -> Vec<Droppable> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        self.chunks.retain(|chunk| match &chunk.of {
+            Some(of) if chunk.sent == 0 && is_taken(of) => {
+                taken.push(*of);
+                bytes += chunk.bytes.len();
+                false
+            }
+            _ => true,
+        });
+        self.bytes -= bytes;
+        taken
     }
 
     /// Bytes not yet taken by the socket.
@@ -152,6 +236,57 @@ mod tests {
         }
         assert_eq!(backlog.bytes(), 0);
         out
+    }
+
+    fn droppable(subscription: u32, offset: u64) -> Droppable {
+        Droppable {
+            subscription,
+            last: Position { epoch: 1, offset },
+            frames: 1,
+        }
+    }
+
+    #[test]
+    fn what_may_be_dropped_is_dropped_unless_it_has_begun_to_go_out() {
+        let mut backlog = Backlog::new(0);
+        backlog.push_droppable(Bytes::from_static(b"begun"), droppable(1, 1));
+        backlog.advance(2);
+        backlog.push_droppable(Bytes::from_static(b"second"), droppable(1, 2));
+        backlog.push(Bytes::from_static(b"reply"), 0);
+        backlog.push_droppable(Bytes::from_static(b"other"), droppable(2, 7));
+        backlog.push_droppable(Bytes::from_static(b"third"), droppable(1, 3));
+        assert!(backlog.has_droppable());
+        let both = Droppable {
+            frames: 2,
+            ..droppable(1, 3)
+        };
+        assert_eq!(backlog.drop_all(), [both, droppable(2, 7)]);
+        assert!(!backlog.has_droppable());
+        assert_eq!(backlog.bytes(), "gunreply".len());
+        assert_eq!(drain(&mut backlog), b"gunreply");
+    }
+
+    #[test]
+    fn the_newest_takes_the_place_of_what_waits_of_the_same_subscription() {
+        let mut backlog = Backlog::new(0);
+        assert_eq!(
+            backlog.push_newest(Bytes::from_static(b"one "), droppable(1, 1)),
+            0
+        );
+        assert_eq!(
+            backlog.push_newest(Bytes::from_static(b"other "), droppable(2, 1)),
+            0
+        );
+        assert_eq!(
+            backlog.push_newest(Bytes::from_static(b"two "), droppable(1, 2)),
+            1
+        );
+        backlog.advance(1);
+        assert_eq!(
+            backlog.push_newest(Bytes::from_static(b"three"), droppable(2, 2)),
+            0
+        );
+        assert_eq!(drain(&mut backlog), b"ther two three");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
 use super::overlaps::Overlaps;
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, SlowPolicy};
 use crate::encoding::Encoding;
 use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
@@ -50,6 +50,18 @@ impl Fanout {
         }
     }
 
+    /// From now on a lane or a handout with so many pending bytes is full.
+    pub(super) fn set_lane_bytes_max(&mut self, lane_bytes_max: usize) {
+        self.lane_bytes_max = lane_bytes_max;
+        let lanes = self.lanes.iter().map(|(_, lane)| lane.pending_bytes());
+        let handouts = self
+            .channels
+            .values()
+            .filter_map(|local| local.handout.as_ref());
+        let pending = lanes.chain(handouts.map(|handout| handout.pending_bytes()));
+        self.full = pending.filter(|&bytes| bytes >= lane_bytes_max).count();
+    }
+
     /// Whether some lane must be flushed before anything is added.
     pub fn is_full(&self) -> bool {
         self.full > 0
@@ -66,6 +78,18 @@ impl Fanout {
 
     pub fn channels(&self) -> usize {
         self.channels.len()
+    }
+
+    /// Subscribers of a channel here, those who wait for the owner's answer included; nothing where it has none.
+    pub fn subscribers_of(&self, channel: &str) -> Option<(ChannelName, usize)> {
+        let (channel, local) = self.channels.get_key_value(channel)?;
+        Some((channel.clone(), local.subscribers))
+    }
+
+    /// The same of all channels.
+    pub fn subscribers(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        let all = self.channels.iter();
+        all.map(|(channel, local)| (channel, local.subscribers))
     }
 
     pub fn pending_bytes(&self) -> usize {
@@ -209,10 +233,11 @@ impl Fanout {
         channel: &ChannelName,
         encoding: &Encoding,
         member: Member,
+        policy: SlowPolicy,
     ) -> (Key, u32) {
         let local = self.channels.entry(channel.clone()).or_default();
         let key = local.lanes.find(encoding, &self.lanes).unwrap_or_else(|| {
-            let lane = Lane::new(channel.clone(), encoding.clone());
+            let lane = Lane::new(channel.clone(), encoding.clone(), policy);
             let key = self.lanes.insert(lane);
             local.lanes.add(key, &self.lanes, &self.hasher);
             key

@@ -48,7 +48,9 @@ pub struct Outbox {
     /// Connections to be finished as soon as nothing waits for them.
     closing: Vec<ConnectionId>,
     /// Told they are too slow as soon as the batch is made.
-    too_slow: Vec<ConnectionId>,
+    pub(super) too_slow: Vec<ConnectionId>,
+    /// Relieved of what may be dropped as soon as the batch is made.
+    pub(super) behind: Vec<ConnectionId>,
     /// Marks the connections of the batch in the making; never 0.
     stamp: u32,
     /// Sends to lanes that this turn may still make.
@@ -70,6 +72,7 @@ impl Outbox {
             || !self.singles.is_empty()
             || !self.resumed.is_empty()
             || !self.too_slow.is_empty()
+            || !self.behind.is_empty()
     }
 
     /// The buffer to append replies to; [`Outbox::note_reply`] then says whose they are.
@@ -140,6 +143,7 @@ impl Shard {
         let room = self.config.fanout.scatter_entries as usize;
         loop {
             // Only here, with no batch under way: a backlog must not be cut while it is sent.
+            self.relieve_behind(now_ms);
             self.end_too_slow(now_ms);
             self.collect_resumed(batch, stamp, room);
             // While single sends are left, the lanes wait: their frames come later.
@@ -152,7 +156,7 @@ impl Shard {
                 self.counters.bytes_out += batch.bytes_len();
                 return true;
             }
-            if self.outbox.too_slow.is_empty() {
+            if self.outbox.too_slow.is_empty() && self.outbox.behind.is_empty() {
                 return false;
             }
         }
@@ -360,9 +364,7 @@ impl Shard {
                     visit -= 1;
                 }
                 Admit::Stalled => {
-                    if let Some(id) = self.connections.table.key_at(member.slot) {
-                        self.push_backlog(id, &bytes);
-                    }
+                    self.push_backlog_of_lane(key, member);
                 }
                 Admit::Later => {
                     lane.unserve();
@@ -423,7 +425,7 @@ impl Shard {
         self.check_backlog(id);
     }
 
-    fn push_backlog(&mut self, id: ConnectionId, bytes: &Bytes) {
+    pub(super) fn push_backlog(&mut self, id: ConnectionId, bytes: &Bytes) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
@@ -432,17 +434,6 @@ impl Shard {
             backlog.push(bytes.clone(), 0);
             self.counters.backlog_bytes += backlog.bytes() as u64;
             self.check_backlog(id);
-        }
-    }
-
-    fn check_backlog(&mut self, id: ConnectionId) {
-        let bytes_max = self.config.slow_consumer.backlog_bytes_max;
-        if let Some(connection) = self.connections.table.get(id)
-            && connection.phase != Phase::Closing
-            && let Some(backlog) = &connection.backlog
-            && backlog.bytes() > bytes_max + granted_bytes(connection)
-        {
-            self.outbox.too_slow.push(id);
         }
     }
 
@@ -492,14 +483,6 @@ impl Shard {
             self.schedule_no_later(id, due);
         }
     }
-}
-
-/// By how much a connection's backlog may be longer than others'.
-fn granted_bytes(connection: &super::connection::Connection) -> usize {
-    connection
-        .extra
-        .as_ref()
-        .map_or(0, |extra| extra.granted_bytes)
 }
 
 /// How a visit to a lane ended.

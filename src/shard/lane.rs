@@ -11,9 +11,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, SlowPolicy};
 use crate::encoding::Encoding;
-use crate::publication::{Event, Publication};
+use crate::publication::{Event, Position, Publication};
 use crate::ws::deflate::Compressors;
 
 /// A subscriber: a connection's slot and which of its subscriptions.
@@ -34,6 +34,8 @@ pub struct Sealed {
     pub bytes: Bytes,
     /// How many frames that is.
     pub frames: u32,
+    /// Where the last publication begins, and its place in the stream; none where there are only events.
+    pub last: Option<(u32, Position)>,
     /// Next member to be served, by position.
     cursor: u32,
     /// Members from here on came after the buffer was sealed.
@@ -67,23 +69,29 @@ const JOINING: u32 = 1 << 31;
 pub struct Lane {
     channel: ChannelName,
     encoding: Encoding,
+    /// What is done about members that are behind.
+    policy: SlowPolicy,
     members: Vec<Member>,
     joining: Vec<Joiner>,
     pending: BytesMut,
     pending_frames: u32,
+    /// As [`Sealed::last`].
+    pending_last: Option<(u32, Position)>,
     sealed: Option<Sealed>,
 }
 
 impl Lane {
     /// A lane without members.
-    pub fn new(channel: ChannelName, encoding: Encoding) -> Self {
+    pub fn new(channel: ChannelName, encoding: Encoding, policy: SlowPolicy) -> Self {
         Self {
             channel,
             encoding,
+            policy,
             members: Vec::new(),
             joining: Vec::new(),
             pending: BytesMut::new(),
             pending_frames: 0,
+            pending_last: None,
             sealed: None,
         }
     }
@@ -96,6 +104,11 @@ impl Lane {
     /// How they are put on the wire.
     pub fn encoding(&self) -> &Encoding {
         &self.encoding
+    }
+
+    /// What is done about members that are behind.
+    pub fn policy(&self) -> SlowPolicy {
+        self.policy
     }
 
     /// Members and joiners.
@@ -191,6 +204,7 @@ impl Lane {
         self.encoding
             .put_publication(&mut self.pending, publication, compressors);
         self.pending_frames += 1;
+        self.pending_last = Some((before as u32, publication.position));
         self.pending.len() - before
     }
 
@@ -213,6 +227,7 @@ impl Lane {
         self.sealed = Some(Sealed {
             bytes: self.pending.split().freeze(),
             frames: std::mem::take(&mut self.pending_frames),
+            last: self.pending_last.take(),
             cursor: 0,
             end: self.members.len() as u32,
         });

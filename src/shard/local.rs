@@ -101,7 +101,7 @@ impl LaneList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::ChannelName;
+    use crate::channel::{ChannelName, SlowPolicy};
     use crate::encoding::Form;
     use crate::stomp::Version;
 
@@ -123,7 +123,11 @@ mod tests {
         for round in 0..200_usize {
             // Grows beyond the bound, shrinks below it, and again.
             if round / 50 % 2 == 0 {
-                let key = lanes.insert(Lane::new(channel.clone(), encoding(round)));
+                let key = lanes.insert(Lane::new(
+                    channel.clone(),
+                    encoding(round),
+                    SlowPolicy::Disconnect,
+                ));
                 list.add(key, &lanes, &hasher);
                 there.push((round, key));
             } else if !there.is_empty() {

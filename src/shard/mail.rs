@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::channel::{Answer, ChannelName, Question, Refused, Verdict};
-use crate::endpoint::Order;
+use super::Live;
+use crate::channel::{Answer, ChannelName, Glob, Question, Refused, Verdict};
+use crate::endpoint::{Addressee, Order};
 use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Publication, Since};
 use crate::table::Key;
 
@@ -94,6 +95,47 @@ pub struct Wishes {
     pub info: Option<Arc<ClientInfo>>,
 }
 
+/// What the control thread asks of all shards at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// The channels that have subscribers.
+    Channels {
+        /// Only those.
+        pattern: Option<Glob>,
+        /// So many at the most; of more the answer is that they are too many.
+        channels_max: usize,
+    },
+    /// How much there is of everything.
+    Counts,
+    /// Have the connections of a user do something.
+    User {
+        /// Which of them.
+        addressee: Addressee,
+        /// What.
+        order: Order,
+    },
+}
+
+/// A shard's answer to a [`Survey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Surveyed {
+    /// Each channel with its subscriptions on the shard, in no order.
+    Channels(Vec<(ChannelName, usize)>),
+    /// There are more channels than were asked for, or than one turn looks at.
+    TooManyChannels,
+    /// How much there is.
+    Counts {
+        /// Connections, those that are not WebSockets yet included.
+        connections: usize,
+        /// Subscriptions.
+        subscriptions: usize,
+        /// Channels with subscribers that the shard owns.
+        channels: usize,
+    },
+    /// So many connections have been told.
+    Told(usize),
+}
+
 /// From anyone to the owner of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -142,6 +184,17 @@ pub enum Request {
         /// Where [`Delivery::Published`] goes, if the publisher waits for it.
         ticket: Option<Ticket>,
     },
+    /// The same, unless something was published with that key shortly before: then the answer is its place.
+    PublishOnce {
+        /// The channel.
+        channel: ChannelName,
+        /// At most [`KEY_BYTES_MAX`](crate::channel::KEY_BYTES_MAX) bytes.
+        key: Box<str>,
+        /// The message.
+        draft: Box<Draft>,
+        /// Where [`Delivery::Published`] goes, if the publisher waits for it.
+        ticket: Option<Ticket>,
+    },
     /// A question about a channel. Answered by [`Delivery::Answered`].
     Ask {
         /// The channel.
@@ -165,11 +218,20 @@ pub enum Request {
         /// What to do.
         order: Order,
     },
+    /// From the control thread, to every shard. Answered by [`Delivery::Surveyed`].
+    Survey {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// What it asks.
+        survey: Box<Survey>,
+    },
     /// From the control thread: close all connections within that many ms.
     Drain {
         /// Over how long the closes are spread, in ms.
         drain_ms: u64,
     },
+    /// From the control thread: other settings hold from the next turn on. Answered by [`Delivery::Reloaded`] then.
+    Reload(Arc<Live>),
 }
 
 /// From the owner of a channel to a shard with subscribers, or back to an asker.
@@ -212,6 +274,13 @@ pub enum Delivery {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// Answers [`Request::Survey`].
+    Surveyed {
+        /// As it came with the request.
+        ticket: Ticket,
+        /// The answer.
+        answer: Box<Surveyed>,
+    },
     /// Answers [`Request::Publish`].
     Published {
         /// As it came with the request.
@@ -229,6 +298,11 @@ pub enum Delivery {
     /// To the other shards at the beginning of a drain: whatever was published before is in the
     /// mailbox before this.
     DrainBegun,
+    /// Answers [`Request::Reload`]: those settings hold.
+    Reloaded {
+        /// [`Live::version`].
+        version: u64,
+    },
     /// To the control thread: the shard has closed all its connections and ends.
     Drained,
 }

@@ -41,8 +41,12 @@ mod patterns;
 mod post;
 mod rate;
 mod recover;
+mod reload;
+mod slow;
 mod subscribe;
+mod survey;
 mod timers;
+mod users;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -52,8 +56,9 @@ use foldhash::quality::FixedState;
 
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
+pub use reload::Live;
 
-use crate::channel::{Directory, DirectoryLimits, QueueLimits, Queues, Refused};
+use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::metrics::Counters;
@@ -71,6 +76,8 @@ use patterns::PendingPatterns;
 use post::Post;
 use rate::Bucket;
 use recover::Recovered;
+use survey::Errand;
+use users::Users;
 use wheel::Wheel;
 
 /// Names a connection of one shard.
@@ -120,6 +127,14 @@ pub struct Shard {
     fanout: Fanout,
     directory: Directory,
     queues: Queues<Consumer>,
+    /// What was published to channels owned here with keys.
+    idempotency: Idempotency,
+    /// Whose connections there are here.
+    users: Users,
+    /// What users' connections have yet to be told.
+    errands: VecDeque<Errand>,
+    /// Connections that this turn may still tell something.
+    orders_left: usize,
     /// What all its connections and lanes compress and decompress with.
     codec: Codec,
     post: Post,
@@ -151,6 +166,8 @@ pub struct Shard {
     hands_left: usize,
     /// What those who came back have missed, as lanes send it.
     recovered: Recovered,
+    /// Settings to be taken over with the next turn, and who is told then.
+    reloads: VecDeque<(usize, Arc<Live>)>,
     /// Subscriptions to patterns that some shard has not answered for yet.
     pending_patterns: PendingPatterns,
 }
@@ -179,16 +196,13 @@ impl Shard {
             ),
             queues: Queues::new(
                 hasher.clone(),
-                QueueLimits {
-                    queues_max: config.queues.queues_max,
-                    messages_max: config.queues.queue_messages_max,
-                    bytes_max: config.queues.queue_bytes_max,
-                    total_bytes_max: config.queues.shard_bytes_max,
-                    window_bytes_max: config.queues.window_bytes_max,
-                    deliveries_max: config.queues.deliveries_max,
-                },
+                queue_limits(&config),
                 identity.first_epoch | QUEUES,
             ),
+            idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
+            users: Users::new(hasher.clone()),
+            errands: VecDeque::new(),
+            orders_left: 0,
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
             outbox: Outbox::default(),
@@ -208,6 +222,7 @@ impl Shard {
             handed: VecDeque::new(),
             hands_left: 0,
             recovered: Recovered::default(),
+            reloads: VecDeque::new(),
             pending_patterns: PendingPatterns::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
@@ -285,9 +300,11 @@ impl Shard {
     /// Whether another turn would get something done without anything new arriving.
     pub fn has_work(&self) -> bool {
         self.outbox.has_work()
+            || !self.reloads.is_empty()
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
             || self.has_handouts()
+            || !self.errands.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -318,6 +335,8 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            users: self.users.len() as u64,
+            idempotency_forgotten: self.idempotency.forgotten_early(),
             queues: queues.queues as u64,
             queue_messages: queues.messages as u64,
             queue_unsettled: queues.unsettled as u64,
@@ -332,6 +351,7 @@ impl Shard {
     /// ends at a certain time; nothing here waits by it.
     pub fn begin_turn(&mut self, now_ms: u64, unix_ms: u64) {
         self.unix_ms = unix_ms;
+        self.take_over(now_ms);
         // Only those that are there: what is published in answer to one has the next turn.
         for _ in 0..self.confirmations.len() {
             if let Some((ticket, result)) = self.confirmations.pop_front() {
@@ -339,6 +359,8 @@ impl Shard {
             }
         }
         self.hands_left = self.config.fanout.sends_per_turn_max;
+        self.orders_left = self.config.fanout.sends_per_turn_max;
+        self.run_errands(now_ms);
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }
@@ -389,6 +411,17 @@ impl Shard {
             connection.paused = false;
             self.effects.push_back(Effect::Read(id));
         }
+    }
+}
+
+fn queue_limits(config: &Config) -> QueueLimits {
+    QueueLimits {
+        queues_max: config.queues.queues_max,
+        messages_max: config.queues.queue_messages_max,
+        bytes_max: config.queues.queue_bytes_max,
+        total_bytes_max: config.queues.shard_bytes_max,
+        window_bytes_max: config.queues.window_bytes_max,
+        deliveries_max: config.queues.deliveries_max,
     }
 }
 

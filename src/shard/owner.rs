@@ -42,14 +42,25 @@ impl Shard {
                 draft,
                 ticket,
             } => {
-                let result = self.deliver(now_ms, channel, draft);
+                let result = self.deliver(now_ms, &channel, draft);
+                self.confirm(now_ms, from, ticket, result);
+            }
+            Request::PublishOnce {
+                channel,
+                key,
+                draft,
+                ticket,
+            } => {
+                let result = self.deliver_once(now_ms, channel, key, *draft);
                 self.confirm(now_ms, from, ticket, result);
             }
             Request::Queue { queue, request } => {
                 self.handle_queue_request(now_ms, from, &queue, *request);
             }
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
+            Request::Survey { ticket, survey } => self.handle_survey(now_ms, from, ticket, *survey),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
+            Request::Reload(live) => self.note_reload(from, live),
         }
     }
 
@@ -89,8 +100,8 @@ impl Shard {
                 self.go_on_draining(now_ms);
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
-            // Nobody on a shard asks for this.
-            Delivery::Drained => {}
+            // No shard asks for these.
+            Delivery::Reloaded { .. } | Delivery::Drained | Delivery::Surveyed { .. } => {}
         }
     }
 
@@ -130,7 +141,7 @@ impl Shard {
         }
     }
 
-    fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
+    pub(super) fn answer(&mut self, now_ms: u64, to: usize, delivery: Delivery) {
         if to == self.identity.shard {
             self.handle_delivery(now_ms, delivery);
         } else {
@@ -191,17 +202,34 @@ impl Shard {
         }
     }
 
+    /// Publishes a message unless something was published with that key shortly before.
+    fn deliver_once(
+        &mut self,
+        now_ms: u64,
+        channel: ChannelName,
+        key: Box<str>,
+        draft: Draft,
+    ) -> Result<Position, Refused> {
+        if let Some(position) = self.idempotency.find(now_ms, &channel, &key) {
+            self.counters.publications_repeated += 1;
+            return Ok(position);
+        }
+        let position = self.deliver(now_ms, &channel, draft)?;
+        self.idempotency.note(now_ms, channel, key, position);
+        Ok(position)
+    }
+
     /// Numbers a message and sends it to every shard with subscribers.
     fn deliver(
         &mut self,
         now_ms: u64,
-        channel: ChannelName,
+        channel: &ChannelName,
         draft: Draft,
     ) -> Result<Position, Refused> {
-        match self.directory.publish(now_ms, &channel, draft) {
+        match self.directory.publish(now_ms, channel, draft) {
             Ok(Published::Now(publication, shards)) => {
                 let position = publication.position;
-                self.send_out(now_ms, &channel, &publication, shards);
+                self.send_out(now_ms, channel, &publication, shards);
                 Ok(position)
             }
             Ok(Published::Later(position)) => {
@@ -345,6 +373,14 @@ impl Shard {
         if let Some(ticket) = done {
             self.answer(now_ms, from, Delivery::Done { ticket });
         }
+        self.send_handed(now_ms, out);
+        if let Some(begun) = begun {
+            self.answer(now_ms, from, begun);
+        }
+    }
+
+    /// Sends messages of queues to who has them now.
+    pub(super) fn send_handed(&mut self, now_ms: u64, out: Vec<Handed<Consumer>>) {
         for Handed {
             consumer,
             publication,
@@ -357,9 +393,6 @@ impl Shard {
                 redelivered,
             };
             self.answer(now_ms, consumer.shard, Delivery::Handed(Box::new(message)));
-        }
-        if let Some(begun) = begun {
-            self.answer(now_ms, from, begun);
         }
     }
 }

@@ -82,6 +82,13 @@ impl Shard {
         let numbers = match which {
             Which::Number(number) => vec![*number],
             Which::Channel(channel) => self.numbers_of(id, channel),
+            Which::All => {
+                let connection = self.connections.table.get(id);
+                connection.map_or_else(Vec::new, |connection| {
+                    let all = connection.subscriptions.iter();
+                    all.map(|subscription| subscription.number).collect()
+                })
+            }
         };
         for number in numbers {
             if let Some(connection) = self.connections.table.get_mut(id)
@@ -97,8 +104,9 @@ impl Shard {
         }
     }
 
-    /// Takes a connection out of all its lanes, handouts and queues.
+    /// Takes a connection out of all its lanes, handouts and queues, and from its user.
     pub(super) fn leave_all(&mut self, now_ms: u64, id: ConnectionId) {
+        self.users.forget(id);
         while let Some(subscription) = self
             .connections
             .table
@@ -147,7 +155,9 @@ impl Shard {
                 }
                 subscription.place = match via {
                     Via::Lane(encoding) => {
-                        let (lane, position) = self.fanout.join(channel, encoding, member);
+                        let namespace = self.rules.namespaces.of(channel.as_str());
+                        let policy = namespace.slow_consumer;
+                        let (lane, position) = self.fanout.join(channel, encoding, member, policy);
                         Place::Active {
                             lane: lane.slot,
                             position,

@@ -13,6 +13,8 @@ mod merging;
 mod patterns;
 mod queues;
 mod recovery;
+mod reload;
+mod slow;
 mod stomp;
 mod timers;
 

@@ -19,6 +19,8 @@ impl Shard {
         }
         self.handle_channels_due(now_ms);
         self.recovered.handle_timeout(now_ms);
+        // Nobody waits for this: it only gives back what it takes.
+        self.idempotency.forget(now_ms);
         self.go_on_draining(now_ms);
     }
 

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::sink::{Into, Sink};
@@ -18,6 +18,32 @@ impl UserHeaders {
     /// Takes lines that are known to be in that form.
     pub fn from_lines(lines: Bytes) -> Self {
         Self(lines)
+    }
+
+    /// The lines of names and values, in their order.
+    pub fn from_pairs<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
+        let mut lines = BytesMut::new();
+        let out = &mut Into(&mut lines);
+        for (name, value) in pairs {
+            put_escaped(out, name.as_bytes(), Version::V1_2);
+            out.put(b":");
+            put_escaped(out, value.as_bytes(), Version::V1_2);
+            out.put(b"\n");
+        }
+        Self(lines.freeze())
+    }
+
+    /// Names and values without escapes, in their order. What is not in the form of lines is left out.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.split(|&byte| byte == b'\n').filter_map(|line| {
+            let (name, value) = str::from_utf8(line).ok()?.split_once(':')?;
+            let unescaped = |text| {
+                let mut out = String::with_capacity(str::len(text));
+                unescape_into(&mut out, text);
+                out
+            };
+            Some((unescaped(name), unescaped(value)))
+        })
     }
 
     /// Whether there are none.
@@ -236,6 +262,23 @@ mod tests {
             let at = find_value(lines, name).unwrap();
             assert!(lines[at..].starts_with(value.as_bytes()));
         }
+    }
+
+    #[test]
+    fn pairs_come_back_from_the_lines_that_they_became() {
+        let pairs = [("a", "1"), ("b:c\\", "x: y\r\n"), ("é", ""), ("a", "2")];
+        let headers = UserHeaders::from_pairs(pairs);
+        assert_eq!(
+            &**headers.as_bytes(),
+            "a:1\nb\\cc\\\\:x\\c y\\r\\n\né:\na:2\n".as_bytes()
+        );
+        let back: Vec<_> = headers.pairs().collect();
+        assert!(
+            back.iter()
+                .map(|(name, value)| (&**name, &**value))
+                .eq(pairs)
+        );
+        assert_eq!(UserHeaders::from_pairs([]).pairs().count(), 0);
     }
 
     #[test]

@@ -115,13 +115,31 @@ fn a_gap_is_told_in_front_with_the_place_from_which_on_all_is_there() {
 }
 
 #[test]
-fn a_stream_of_several_channels_leaves_the_id_of_a_browser_alone_and_refuses_one_in_the_url() {
+fn a_stream_of_several_channels_tells_of_a_gap_whoever_comes_back() {
     let server = server();
     let mut http = server.http();
     let place = publish_numbers(&mut http, "kept:0", 3);
-    let line = format!("Last-Event-ID: {}", place.at(1).event_id());
     let path = "/sub?channel=kept:0&channel=kept:1";
-    Stream::open_with(server.addresses.public, path, &[&line]);
+    let mut stream = Stream::open(server.addresses.public, path);
+    let last = stream.position();
+    publish(&mut http, "kept:0", "4");
+    publish(&mut http, "kept:1", "1");
+    let mut heard = messages(&mut stream, 2);
+    heard.sort();
+    assert_eq!(heard, ["1", "4"]);
+    assert_eq!(stream.reader.last_event_id, last, "events have no ids");
+    for id in [&last, &place.at(1).event_id()] {
+        let line = format!("Last-Event-ID: {id}");
+        let mut stream = Stream::open_with(server.addresses.public, path, &[&line]);
+        let gap = stream.next().expect("an event");
+        assert_eq!((&*gap.kind, &gap.last_event_id), ("gap", &last));
+        // All channels have begun then.
+        publish(&mut http, "kept:1", "2");
+        publish(&mut http, "kept:0", "5");
+        let mut heard = messages(&mut stream, 2);
+        heard.sort();
+        assert_eq!(heard, ["2", "5"]);
+    }
     for parameter in ["lastEventId", "last_event_id"] {
         let path = format!("{path}&{parameter}={}", place.event_id());
         let mut socket = Socket::connect(server.addresses.public);

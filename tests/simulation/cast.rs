@@ -43,6 +43,7 @@ pub fn draw(plan: &Plan, clock: &Rc<Cell<u64>>, rng: &mut Rng) -> Vec<Client> {
             others.truncate(rng.within(1..=3));
             client.add_channels(others);
         }
+        client.wants_stream = role == Role::Subscriber && rng.chance(300);
         client.connects_at = 1 + rng.below(plan.steps * 2 / 3);
         if rng.chance(plan.client_quits) {
             let at = rng.within(client.connects_at..=plan.steps);
@@ -56,6 +57,8 @@ pub fn draw(plan: &Plan, clock: &Rc<Cell<u64>>, rng: &mut Rng) -> Vec<Client> {
                     Quit::Reset,
                     Quit::Vanish,
                 ]),
+                // That the client of an event stream has vanished is found out by TCP alone, which resets.
+                _ if client.wants_stream => rng.pick(&[Quit::End, Quit::Reset]),
                 _ => rng.pick(&[Quit::Close, Quit::End, Quit::Reset, Quit::Vanish]),
             };
             client.quits = Some((at, quit));

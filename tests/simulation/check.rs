@@ -78,6 +78,14 @@ pub fn deliveries(world: &World) -> Result<(), String> {
     subscribers(world)
 }
 
+/// Every shard works with the newest settings; those that were asked for before a drain were taken over before it.
+pub fn reloads(world: &World) -> Result<(), String> {
+    match &world.reload_fault {
+        Some(fault) => Err(fault.clone()),
+        None => world.reloads.check(),
+    }
+}
+
 /// A drain has ended: all connections are closed, and whoever read was told so, in time.
 pub fn drained(world: &World) -> Result<(), String> {
     let drain_ms = world.plan.drain_ms.unwrap_or(0);
@@ -87,7 +95,7 @@ pub fn drained(world: &World) -> Result<(), String> {
         };
         for index in driver.clients() {
             let client = &world.clients[index];
-            if client.has_quit.is_none() && client.told.is_none() && client.status == Some(101) {
+            if client.has_quit.is_none() && client.told.is_none() && client.was_let_in() {
                 return Err(format!("client {index} was not told of the drain"));
             }
         }
@@ -110,7 +118,7 @@ pub fn drained(world: &World) -> Result<(), String> {
         }
     }
     for client in &world.clients {
-        let was_open = client.status == Some(101) && client.place != Place::TurnedAway;
+        let was_open = client.was_let_in() && client.place != Place::TurnedAway;
         if was_open
             && is_plain(world, client)
             && !may_be_cut_short(world, client)

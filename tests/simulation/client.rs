@@ -109,6 +109,8 @@ pub struct Client {
     pub stomper: Option<Box<Stomper>>,
     /// Offers compression, and compresses what it publishes if the server agrees.
     pub offers_deflate: bool,
+    /// A subscriber that asks for an event stream and not for a WebSocket.
+    pub wants_stream: bool,
     pub connects_at: usize,
     pub quits: Option<(usize, Quit)>,
     pub place: Place,
@@ -144,6 +146,7 @@ impl Client {
             reference: false,
             stomper: None,
             offers_deflate: false,
+            wants_stream: false,
             connects_at: 0,
             quits: None,
             place: Place::Away,
@@ -190,7 +193,10 @@ impl Client {
                 format!("/sub?{}", names.collect::<Vec<_>>().join("&"))
             }
         };
-        self.outgoing = wire::request(&path, self.offers_deflate);
+        self.outgoing = match self.wants_stream {
+            true => wire::stream_request(&path),
+            false => wire::request(&path, self.offers_deflate),
+        };
         if let Role::Rogue(mischief) = self.role {
             self.misbehave(mischief, rng);
         }
@@ -234,13 +240,18 @@ impl Client {
         }
     }
 
-    /// Whether it is a WebSocket that nobody has begun to close.
+    /// Whether it is a WebSocket or an event stream that nobody has begun to close.
     pub fn is_open(&self) -> bool {
         self.place == Place::Connected
-            && self.status == Some(101)
+            && self.was_let_in()
             && self.told.is_none()
             && self.has_quit.is_none()
             && !self.saw_end
+    }
+
+    /// Whether it has become a WebSocket or an event stream.
+    pub fn was_let_in(&self) -> bool {
+        self.status == Some(101) || self.incoming.is_stream()
     }
 
     /// Whether it is connected by STOMP, as far as it knows.
@@ -269,7 +280,7 @@ impl Client {
         let ended = self.socket.server_ended || self.socket.server_closed;
         if ended && self.socket.outbound.is_empty() && !self.saw_end {
             self.saw_end = true;
-            if self.status.is_none_or(|status| status == 101) && self.incoming.has_half() {
+            if (self.status.is_none() || self.was_let_in()) && self.incoming.has_half() {
                 // A connection that is dropped may be dropped in the middle of a frame; one that
                 // has been told why may not.
                 if self.told.is_some() {
@@ -310,7 +321,9 @@ impl Client {
                 Said::Pong => self.fault = Some("a pong that nobody asked for".to_owned()),
                 Said::Close(code) => {
                     self.told = Some((code.unwrap_or(0), now_ms));
-                    self.say_close();
+                    if !self.wants_stream {
+                        self.say_close();
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What clients write and read, done naively and without the library's own codec.
 
+use super::event_stream::EventStream;
 use crate::inflate;
 
 /// The sample key of RFC 6455, section 1.3, and the answer that it must get.
@@ -26,6 +27,12 @@ pub fn request(path: &str, offers_deflate: bool) -> Vec<u8> {
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
     .into_bytes()
+}
+
+/// A request for an event stream.
+pub fn stream_request(path: &str) -> Vec<u8> {
+    let head = "Host: push.example\r\nAccept: text/event-stream";
+    format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n").into_bytes()
 }
 
 /// A payload as a compressor writes it that finds nothing to make shorter: one stored block.
@@ -76,6 +83,8 @@ pub struct Incoming {
     /// The window of the server that has agreed to an offer, in bytes.
     window_bytes: Option<usize>,
     closed: bool,
+    /// What has begun in a WebSocket's place.
+    stream: Option<EventStream>,
 }
 
 impl Incoming {
@@ -97,7 +106,13 @@ impl Incoming {
             }
             self.status = Some(status);
             self.window_bytes = window_bytes(&head)?;
+            if head.contains("\r\nContent-Type: text/event-stream\r\n") {
+                self.stream = Some(EventStream::default());
+            }
             said.push(Said::Status(status));
+        }
+        if let Some(stream) = &mut self.stream {
+            return stream.push(&std::mem::take(&mut self.buffer), said);
         }
         if self.status != Some(101) {
             self.buffer.clear();
@@ -116,7 +131,12 @@ impl Incoming {
 
     /// Bytes that make no whole yet.
     pub fn has_half(&self) -> bool {
-        !self.buffer.is_empty()
+        !self.buffer.is_empty() || self.stream.as_ref().is_some_and(EventStream::is_inside)
+    }
+
+    /// Whether it is an event stream that has begun.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// Whether the server has agreed to an offer of compression.

@@ -141,6 +141,9 @@ impl Connecting {
             let subs = channels.iter().map(Promise::told);
             encode::put_connected(out, id, &told, subs);
         });
+        if let Some(user) = connected.identity.name() {
+            work.context.identify(user, &client);
+        }
         connected.start(work);
         for promise in channels {
             let Promise {
@@ -165,7 +168,7 @@ impl Connecting {
         asked: Option<&Subscribe<'_>>,
         work: &mut Work<'_, '_>,
     ) {
-        let recoverable = rights::namespace(&channel, work).history_size > 0;
+        let recoverable = rights::is_recoverable(&channel, work);
         let missed = asked
             .filter(|asked| asked.recover.0 && recoverable)
             .map(|asked| since(asked.offset.0, &asked.epoch));

@@ -14,6 +14,7 @@ mod connected;
 mod fault;
 mod forms;
 mod identity;
+mod ordered;
 mod publishing;
 mod rights;
 mod settings;
@@ -24,8 +25,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::{Context, Endpoint, Message, Request, Route, Timeout};
+use super::credentials::token_of;
+use super::{ClosedFor, Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
+use crate::centrifuge::disconnect::Unsubscribed;
 use crate::centrifuge::{Disconnect, encode};
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -45,7 +48,10 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let route = Route::new("/connection/websocket", move || {
         Centrifuge::new(settings.clone())
     });
-    std::iter::once(route.message_bytes_max(message_bytes_max))
+    let route = route
+        .message_bytes_max(message_bytes_max)
+        .message_bytes_max_of(|config| Settings::new(config).message_bytes_max);
+    std::iter::once(route)
 }
 
 /// A shard's instance.
@@ -139,6 +145,9 @@ impl Centrifuge {
             }
             Err(Fault::Close(disconnect, detail)) => {
                 client.stage = Stage::Over;
+                if let Some(why) = closed_for(disconnect) {
+                    context.note_closed(why);
+                }
                 let reason = match detail {
                     Some(detail) => format!("{}: {detail}", disconnect.reason),
                     None => disconnect.reason.to_owned(),
@@ -193,19 +202,13 @@ impl Centrifuge {
     }
 }
 
-/// A token that comes with the handshake: `Authorization: Bearer`, or `?token=`.
-fn token_of(request: &Request<'_>) -> Option<Box<str>> {
-    let bearer = request.header("Authorization").and_then(|value| {
-        let (scheme, token) = str::from_utf8(value).ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
-    });
-    let pairs = request.query().unwrap_or_default().split('&');
-    let query = || {
-        pairs
-            .into_iter()
-            .find_map(|pair| pair.strip_prefix("token="))
-    };
-    bearer.or_else(query).map(Into::into)
+/// What a disconnect is counted as, where that says more than its code.
+fn closed_for(disconnect: Disconnect) -> Option<ClosedFor> {
+    match disconnect {
+        Disconnect::INVALID_TOKEN => Some(ClosedFor::Unauthorized),
+        Disconnect::EXPIRED => Some(ClosedFor::TokenExpired),
+        _ => None,
+    }
 }
 
 impl Endpoint for Centrifuge {
@@ -217,7 +220,7 @@ impl Endpoint for Centrifuge {
         context: &mut Context<'_>,
     ) -> Result<Client, Refusal> {
         context.set_deadline(Some(self.settings.connect_ms));
-        let token = token_of(request);
+        let token = token_of(request, context.rules())?.map(Into::into);
         Ok(Client {
             stage: Stage::New { token },
         })
@@ -236,6 +239,20 @@ impl Endpoint for Centrifuge {
     ) {
         self.with_connected(client, context, |connected, work| {
             connected.subscribed(subscription, result, work)
+        });
+    }
+
+    fn fallen_behind(
+        &mut self,
+        client: &mut Client,
+        subscription: u32,
+        _: Position,
+        context: &mut Context<'_>,
+    ) {
+        // Its client subscribes again and recovers what the history has.
+        self.with_connected(client, context, |connected, work| {
+            connected.end_subscription(subscription, Unsubscribed::INSUFFICIENT, work);
+            Ok(())
         });
     }
 
@@ -301,6 +318,15 @@ impl Endpoint for Centrifuge {
             }
             Stage::Over => {}
         }
+    }
+
+    fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
+        self.do_ordered(client, order, context);
+    }
+
+    /// How often a connection is sent a ping was told to its client and stays as it is.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     /// The close frame itself says it in the protocol's way.

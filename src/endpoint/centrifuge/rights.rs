@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Work;
-use crate::access::{SubscriptionClaims, TokenError};
+use crate::access::TokenError;
 use crate::centrifuge::ErrorReply;
-use crate::channel::{ChannelName, Namespace};
+use crate::channel::{ChannelName, Namespace, is_pattern};
+use crate::endpoint::credentials::{self, Unauthorized};
 use crate::rules::{Denied, Identity};
 
 /// A subscription that is granted, and what the token that grants it says.
@@ -17,15 +18,21 @@ pub struct Granted {
     pub info: Bytes,
 }
 
-/// What holds for a channel.
-pub fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
-    work.context.rules().namespaces.of(channel.as_str())
+/// Whether a subscription to it can recover. One to a pattern of names cannot, whatever the channels keep.
+pub fn is_recoverable(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
+    let namespace = namespace(channel, work);
+    let to_many = namespace.wildcards && is_pattern(channel.as_str());
+    namespace.history_size > 0 && !to_many
 }
 
 /// Whether anybody is told who is subscribed.
 pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
     let namespace = namespace(channel, work);
     namespace.presence || namespace.join_leave
+}
+
+fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
+    work.context.rules().namespaces.of(channel.as_str())
 }
 
 /// Whether the client may subscribe, by its subscription token where it has brought one.
@@ -35,27 +42,13 @@ pub fn subscribe(
     token: &str,
     work: &Work<'_, '_>,
 ) -> Result<Granted, ErrorReply> {
-    let rules = work.context.rules();
-    if token.is_empty() {
-        rules.may_subscribe(channel, identity).map_err(denied)?;
-        return Ok(Granted::default());
-    }
-    let now_ms = work.context.unix_ms();
-    let claims = rules.access.subscription(token, now_ms);
-    let claims = claims.map_err(not_granted)?;
-    let client = work.context.name().to_string();
-    rules
-        .may_subscribe_with(channel, identity, &claims, &client)
-        .map_err(denied)?;
-    let SubscriptionClaims {
-        expires_at_ms,
-        info,
-        ..
-    } = claims;
-    Ok(Granted {
-        expires_at_ms,
-        info,
-    })
+    let token = Some(token).filter(|token| !token.is_empty());
+    let claims = credentials::may_subscribe(identity, channel, token, work.context);
+    let granted = claims.map_err(not_granted)?.map(|claims| Granted {
+        expires_at_ms: claims.expires_at_ms,
+        info: claims.info,
+    });
+    Ok(granted.unwrap_or_default())
 }
 
 /// Whether the client may publish.
@@ -82,9 +75,9 @@ fn denied(denied: Denied) -> ErrorReply {
     ErrorReply::PERMISSION_DENIED.because(denied)
 }
 
-fn not_granted(error: TokenError) -> ErrorReply {
+fn not_granted(error: Unauthorized) -> ErrorReply {
     match error {
-        TokenError::Expired => ErrorReply::TOKEN_EXPIRED,
+        Unauthorized::Token(TokenError::Expired) => ErrorReply::TOKEN_EXPIRED,
         other => ErrorReply::PERMISSION_DENIED.because(other),
     }
 }

@@ -165,7 +165,7 @@ impl Connected {
                 rejects_unrecovered,
             } => {
                 let recovered = (recover && begun.recoverable)
-                    .then(|| matches!(begun.recovery, Recovery::Whole(_)));
+                    .then_some(matches!(begun.recovery, Recovery::Whole(_)));
                 if recovered == Some(false) && rejects_unrecovered {
                     self.remove(number, work);
                     let error = ErrorReply::UNRECOVERABLE_POSITION;

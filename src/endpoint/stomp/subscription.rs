@@ -57,6 +57,8 @@ pub struct Window {
     granted_bytes: usize,
     /// The highest offset that was sent, and its epoch.
     newest: Option<Position>,
+    /// Whether messages of several streams were sent, as a pattern of names finds them.
+    is_mixed: bool,
 }
 
 impl Subscription {
@@ -76,6 +78,7 @@ impl Subscription {
                 waiting_bytes: 0,
                 granted_bytes: 0,
                 newest: None,
+                is_mixed: false,
             })
         });
         Self {
@@ -136,6 +139,8 @@ impl Window {
     /// Notes that a message has been sent.
     pub fn note_sent(&mut self, position: Position) {
         self.unsettled.push_back(position);
+        let other = |newest: Position| newest.epoch != position.epoch;
+        self.is_mixed |= self.newest.is_some_and(other);
         if self
             .newest
             .is_none_or(|newest| newest.epoch != position.epoch || newest.offset < position.offset)
@@ -161,14 +166,14 @@ impl Window {
         if self.unsettled.contains(&position) {
             return Standing::Unsettled;
         }
-        match self.newest {
-            Some(newest)
-                // A gap at the beginning of a stream stands at 0.
-                if newest.epoch == position.epoch && position.offset <= newest.offset =>
-            {
-                Standing::Settled
-            }
-            _ => Standing::Unknown,
+        // A gap at the beginning of a stream stands at 0.
+        let was_sent = self.newest.is_some_and(|newest| {
+            newest.epoch == position.epoch && position.offset <= newest.offset
+        });
+        // Of several streams it is not kept how far each has come.
+        match was_sent || self.is_mixed {
+            true => Standing::Settled,
+            false => Standing::Unknown,
         }
     }
 }

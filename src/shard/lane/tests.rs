@@ -24,7 +24,11 @@ impl Flush {
             deflate: None,
         };
         Self {
-            lane: Lane::new(ChannelName::parse("news").unwrap(), encoding),
+            lane: Lane::new(
+                ChannelName::parse("news").unwrap(),
+                encoding,
+                SlowPolicy::Disconnect,
+            ),
             compressors: Compressors::new(CompressionSettings {
                 message_bytes_min: 0,
                 level: 1,

@@ -154,3 +154,39 @@ fn names_of_channels_may_have_any_characters() {
         assert_eq!(client.publication(channel)["data"], "heard");
     }
 }
+
+#[test]
+fn a_pattern_of_names_hears_all_channels_that_fit_and_is_told_which_each_was() {
+    let server = server_with(
+        "[[namespace]]\nchannels = \"*\"\nwildcards = true\nhistory_size = 5\nhistory_ttl = \"10m\"\n",
+    );
+    let mut client = client(&server);
+    assert_eq!(client.subscribe("news.*"), json!({}));
+    assert_eq!(client.subscribe("news.>"), json!({}));
+    let mut http = server.http();
+    for channel in ["news.a", "news.b.c", "sport.a"] {
+        http.publish(channel, "1");
+    }
+    http.publish("news.d", "2");
+    let mut heard: Vec<(String, String)> = (0..5)
+        .map(|_| {
+            let push = client.push();
+            assert_eq!(push["pub"].get("offset"), None, "{push}");
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            (text(&push["channel"]), text(&push["pub"]["channel"]))
+        })
+        .collect();
+    heard.sort();
+    let expected = [
+        ("news.*", "news.a"),
+        ("news.*", "news.d"),
+        ("news.>", "news.a"),
+        ("news.>", "news.b.c"),
+        ("news.>", "news.d"),
+    ];
+    assert_eq!(
+        heard,
+        expected.map(|(pattern, channel)| (pattern.to_owned(), channel.to_owned()))
+    );
+    client.assert_undisturbed();
+}

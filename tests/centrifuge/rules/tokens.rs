@@ -388,3 +388,18 @@ fn more_channels_than_a_connection_may_have_close_it() {
     client.command("connect", json!({ "token": token(&claims) }));
     assert_eq!(client.closed().0, 3505);
 }
+
+#[test]
+fn a_token_may_subscribe_to_a_pattern_of_names() {
+    let server = guarded(
+        "[[namespace]]\nchannels = \"*\"\nwildcards = true\nhistory_size = 5\nhistory_ttl = \"10m\"\n",
+    );
+    let claims = json!({ "sub": "ann", "channels": ["news.>"] });
+    let subs = json!({ "news.>": { "recover": true, "offset": 1, "epoch": "1" } });
+    let members = json!({ "token": token(&claims), "subs": subs });
+    let (mut ann, connected) = Centrifuge::connect_with(server.addresses.public, members);
+    assert_eq!(connected["subs"], json!({ "news.>": {} }));
+    server.http().publish("news.a", "1");
+    let publication = ann.publication("news.>");
+    assert_eq!(publication, json!({ "data": 1, "channel": "news.a" }));
+}

@@ -1,0 +1,114 @@
+//! What the control thread asks of all shards at once.
+
+use super::lifecycle::name_of;
+use super::mail::{Delivery, Survey, Surveyed, Ticket};
+use super::{ConnectionId, Shard};
+use crate::channel::{ChannelName, Glob};
+use crate::endpoint::{Addressee, Order};
+
+/// Channels that are looked at for one answer: some 20 ms, as long as a turn may send.
+const LOOKED_AT_MAX: usize = 200_000;
+
+/// Something that a user's connections are to do, as many of them in one turn as the turn may send to.
+pub struct Errand {
+    left: Vec<ConnectionId>,
+    order: Order,
+    /// Whom to tell when all have been told, and how many they were.
+    from: usize,
+    ticket: Ticket,
+    told: usize,
+}
+
+impl Shard {
+    /// Answers a survey.
+    pub(super) fn handle_survey(
+        &mut self,
+        now_ms: u64,
+        from: usize,
+        ticket: Ticket,
+        survey: Survey,
+    ) {
+        let answer = match survey {
+            Survey::Channels {
+                pattern,
+                channels_max,
+            } => self.survey_channels(pattern.as_ref(), channels_max),
+            Survey::Counts => Surveyed::Counts {
+                connections: self.connections.table.len(),
+                subscriptions: self.counters.subscriptions as usize,
+                channels: self.directory.used(),
+            },
+            Survey::User { addressee, order } => {
+                let left = self.connections_of(&addressee);
+                self.errands.push_back(Errand {
+                    told: left.len(),
+                    left,
+                    order,
+                    from,
+                    ticket,
+                });
+                self.run_errands(now_ms);
+                return;
+            }
+        };
+        self.answer_survey(now_ms, from, ticket, answer);
+    }
+
+    /// Says whose a connection is.
+    pub(super) fn identify(&mut self, id: ConnectionId, user: &str, client: &str) {
+        if self.connections.table.get(id).is_some() {
+            self.users.identify(id, user, client);
+        }
+    }
+
+    /// Has connections do what they have been ordered, as far as the turn goes.
+    pub(super) fn run_errands(&mut self, now_ms: u64) {
+        while self.orders_left > 0
+            && let Some(errand) = self.errands.front_mut()
+        {
+            if let Some(id) = errand.left.pop() {
+                self.orders_left -= 1;
+                let order = errand.order.clone();
+                self.handle_order(now_ms, id, order);
+            } else if let Some(done) = self.errands.pop_front() {
+                let answer = Surveyed::Told(done.told);
+                self.answer_survey(now_ms, done.from, done.ticket, answer);
+            }
+        }
+    }
+
+    fn answer_survey(&mut self, now_ms: u64, to: usize, ticket: Ticket, answer: Surveyed) {
+        let answer = Box::new(answer);
+        self.answer(now_ms, to, Delivery::Surveyed { ticket, answer });
+    }
+
+    fn survey_channels(&self, pattern: Option<&Glob>, channels_max: usize) -> Surveyed {
+        if let Some(name) = pattern.and_then(Glob::exact) {
+            let found = self.fanout.subscribers_of(&name);
+            return Surveyed::Channels(found.into_iter().collect());
+        }
+        if self.fanout.channels() > LOOKED_AT_MAX {
+            return Surveyed::TooManyChannels;
+        }
+        // What is said to single users is nobody else's business.
+        let is_meant = |channel: &ChannelName| {
+            channel.user().is_none()
+                && pattern.is_none_or(|pattern| pattern.matches(channel.as_str()))
+        };
+        let all = self.fanout.subscribers();
+        let meant = all.filter(|(channel, _)| is_meant(channel));
+        let found: Vec<_> = meant
+            .take(channels_max + 1)
+            .map(|(channel, subscribers)| (channel.clone(), subscribers))
+            .collect();
+        match found.len() <= channels_max {
+            true => Surveyed::Channels(found),
+            false => Surveyed::TooManyChannels,
+        }
+    }
+
+    fn connections_of(&self, addressee: &Addressee) -> Vec<ConnectionId> {
+        let session = |key| name_of(&self.identity, key).to_string();
+        self.users.find(addressee, session)
+    }
+}
