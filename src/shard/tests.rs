@@ -15,6 +15,7 @@ mod queues;
 mod recovery;
 mod slow;
 mod stomp;
+mod surveys;
 mod timers;
 
 fn shard(config: Config) -> Shard {
