@@ -79,6 +79,7 @@ counters! {
     refused_full: Counter "connections_refused" {reason = "full"} "Connections and requests refused, by reason.";
     refused_peer: Counter "connections_refused" {reason = "peer"} "Too many connections of one peer address.";
     refused_request: Counter "connections_refused" {reason = "request"} "A bad or unknown request.";
+    refused_unauthorized: Counter "connections_refused" {reason = "unauthorized"} "Without a token that allows it (401, 403), or from a page that may not connect (403).";
     refused_late: Counter "connections_refused" {reason = "head_timeout"} "The request head was not complete in time.";
     closed_protocol: Counter "closes" {reason = "protocol"} "Connections closed by the server, by reason.";
     closed_slow: Counter "closes" {reason = "slow_consumer"} "The backlog passed its bound in bytes or in age.";
@@ -86,6 +87,8 @@ counters! {
     closed_rate: Counter "closes" {reason = "rate"} "Over the inbound rate.";
     closed_limit: Counter "closes" {reason = "limit"} "Over the limit of subscriptions.";
     closed_window: Counter "closes" {reason = "window"} "More waited for a subscription's acknowledgements than the backlog's bound.";
+    closed_unauthorized: Counter "closes" {reason = "unauthorized"} "No token that lets the client do what it asked for.";
+    closed_expired: Counter "closes" {reason = "token_expired"} "The connection's token, or that of a subscription, had expired.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
     dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
     conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";

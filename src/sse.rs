@@ -20,6 +20,9 @@ pub const MEDIA_TYPE: &str = "text/event-stream";
 /// The type of an event that tells of publications that were missed and cannot be had any more.
 pub const GAP: &str = "gap";
 
+/// The type of the event that is the last of a stream whose client's token has expired.
+pub const EXPIRED: &str = "expired";
+
 /// The type of an event whose data are base64.
 pub const BINARY: &str = "binary";
 
@@ -68,6 +71,13 @@ pub fn put_gap(out: &mut impl BufMut, position: Position) {
     put_id(out, position);
     let mut buffer = [0; ID_BYTES_MAX];
     put_data(out, id_of(position, &mut buffer));
+    end_block(out);
+}
+
+/// Appends the event that tells that the client's token has expired, for which the stream ends. It has no id.
+pub fn put_expired(out: &mut impl BufMut, help: &str) {
+    put_type(out, EXPIRED);
+    put_data(out, help.as_bytes());
     end_block(out);
 }
 

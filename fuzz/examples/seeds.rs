@@ -8,6 +8,7 @@ use std::path::Path;
 
 fn main() -> io::Result<()> {
     for (target, seeds) in [
+        ("centrifuge", centrifuge()),
         ("head", head()),
         ("frames", frames()),
         ("inflate", inflate()),
@@ -24,6 +25,36 @@ fn main() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn centrifuge() -> Vec<Vec<u8>> {
+    let messages: [&str; 22] = [
+        "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n",
+        r#"{"id":1,"connect":{"token":"t","name":"js","version":"5","subs":{"a":{"recover":true,"offset":"7","epoch":"1f"}}}}"#,
+        r#"{"id":3,"subscribe":{"channel":"a","token":null,"recover":true,"epoch":"1f","offset":9,"flag":3,"type":0,"tf":{"key":"a"}}}"#,
+        r#"{"id":4,"publish":{"channel":"\u00e9","data":{"n":1.10,"b":[1E400,"\ud800"]},"type":1}}"#,
+        r#"{"publish":{"data":null,"channel":"a"},"id":"5"}"#,
+        r#"{"id":6,"history":{"channel":"a","limit":-1,"since":{"offset":1,"epoch":""},"reverse":true}}"#,
+        r#"{"id":7,"history":{"since":[1,"a"]}}"#,
+        r#"{"id":8,"presence":{"channel":"a"},"presence_stats":{"channel":"b"}}"#,
+        r#"{"id":9,"refresh":{"token":"t"},"sub_refresh":{"channel":"a","token":"t"}}"#,
+        "{}\n{}\r\n \n{\"send\":{\"data\":1}}",
+        r#"{"id":10,"rpc":{"method":"m","data":{}},"ping":{},"unsubscribe":{"channel":"a"}}"#,
+        r#"{"id":4294967296,"rpc":{}}"#,
+        r#"{"id":-1,"rpc":{}}"#,
+        r#"{"id":1,"fly":{}}"#,
+        r#"{"rpc":{}}"#,
+        r#"{"id":1,"connect":[]}"#,
+        r#"{"id":1,"publish":{"data":01}}"#,
+        r#"{"id":1,"publish":{"data":1,"data":2}}"#,
+        r#"{"\u0069d":1,"connect":null,"rpc":{"a":[{}]}}"#,
+        "a:1\nb\\cc:\\n\na:2\n\0{\r\n \"a\": 1\n}",
+        "\0no JSON\n",
+        "[[[[[[[[",
+    ];
+    let binary: &[u8] = b"x:\\\n\0\xff\xfe\0";
+    let messages = messages.iter().map(|text| text.as_bytes());
+    messages.chain([binary]).map(<[u8]>::to_vec).collect()
 }
 
 /// Where the input is cut: four places of two bytes.

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod centrifuge;
 pub mod frames;
 pub mod head;
 pub mod inflate;
@@ -16,7 +17,8 @@ pub mod stomp;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
+    ("centrifuge", centrifuge::run),
     ("head", head::run),
     ("frames", frames::run),
     ("inflate", inflate::run),

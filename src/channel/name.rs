@@ -66,8 +66,12 @@ impl ChannelName {
 
     /// Whose channel it is, if it is one of [`ChannelName::of_user`].
     pub fn user(&self) -> Option<&str> {
-        let (user, _) = self.0.strip_prefix('\0')?.split_once('\0')?;
-        Some(user)
+        self.user_and_rest().map(|(user, _)| user)
+    }
+
+    /// The two that [`ChannelName::of_user`] was called with.
+    pub fn user_and_rest(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix('\0')?.split_once('\0')
     }
 
     /// The index of the shard that owns the channel, below `shards`.

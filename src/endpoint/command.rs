@@ -110,10 +110,21 @@ pub enum Command {
     SetHeartbeat(Heartbeat),
     /// Call the session back once after so many ms, or not at all.
     SetDeadline(Option<u32>),
-    /// Count that a client has not kept up with the window of its subscription.
-    NoteWindowFull,
+    /// Count why a client is closed.
+    NoteClosed(ClosedFor),
     /// Nothing more will be said: close as soon as the replies are out.
     Close,
+}
+
+/// Why an endpoint closes a connection, where that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedFor {
+    /// Its client has not kept up with the window of a subscription.
+    Window,
+    /// It has shown no token that lets it do what it asked for.
+    Unauthorized,
+    /// Its token, or that of a subscription, has expired.
+    TokenExpired,
 }
 
 /// A subscription that a session wants.

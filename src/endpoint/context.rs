@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload, Subscribe,
-    Via, Which,
+    ClosedFor, Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload,
+    Subscribe, Via, Which,
 };
 use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::{Encoding, Form};
@@ -363,9 +363,9 @@ impl<'a> Context<'a> {
         ticket
     }
 
-    /// Counts that the client has not kept up with a window, for which it is closed now.
-    pub(crate) fn note_window_full(&mut self) {
-        self.commands.push(Command::NoteWindowFull);
+    /// Counts why the client is closed now.
+    pub(crate) fn note_closed(&mut self, why: ClosedFor) {
+        self.commands.push(Command::NoteClosed(why));
     }
 
     /// Has the endpoint called at intervals, instead of those set before.
@@ -377,6 +377,16 @@ impl<'a> Context<'a> {
     /// `None` not at all.
     pub fn set_deadline(&mut self, after_ms: Option<u32>) {
         self.commands.push(Command::SetDeadline(after_ms));
+    }
+
+    /// The same at a time of day, in ms since 1970 (UTC). It may be called earlier: a deadline reaches 49 days, and clocks are
+    /// set. Who then finds that the time has not come sets it again.
+    pub fn set_deadline_at(&mut self, unix_ms: Option<u64>) {
+        let now_ms = self.unix_ms();
+        self.set_deadline(unix_ms.map(|at_ms| {
+            let after_ms = at_ms.saturating_sub(now_ms);
+            u32::try_from(after_ms).unwrap_or(u32::MAX)
+        }));
     }
 
     /// Closes this connection with a code and a reason, of which at most 123 bytes are sent,

@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 
+use super::credentials::{Bearer, Expiries, Unauthorized};
 use super::since::{since, since_of_several};
-use super::{Context, Endpoint, Message, Request, Route};
+use super::{Closed, ClosedFor, Context, Endpoint, Message, Publisher, Request, Route, Timeout};
 use crate::channel::{ChannelName, Refused};
 use crate::publication::{Begun, Position, Recovery};
+use crate::rules::Identity;
 use crate::sse;
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::{self, Refusal};
@@ -17,28 +19,42 @@ const DROPPED: &str = "too slow: what waited for you has been dropped";
 /// What a WebSocket is told whose gap cannot be closed; at most 123 bytes.
 const GAP: &str = "what you missed is not kept any more: load the state anew, then subscribe without epoch and offset";
 
+/// What a client is told whose token has expired; at most 123 bytes.
+const EXPIRED: &str = "the token has expired: connect again with a new one";
+
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
-        Route::new("/sub/{*channel}", || Subscriber).event_stream(),
-        Route::new("/sub", || Several).event_stream(),
+        Route::new("/sub/{*channel}", Subscriber::default).event_stream(),
+        Route::new("/sub", Several::default).event_stream(),
         // A catch-all does not match nothing at all, which deserves its own answer.
-        Route::new("/sub/", || Subscriber).event_stream(),
-        Route::new("/pub/{*channel}", || Publish),
-        Route::new("/pub/", || Publish),
+        Route::new("/sub/", Subscriber::default).event_stream(),
+        Route::new("/pub/{*channel}", Publish::default),
+        Route::new("/pub/", Publish::default),
     ];
     let echo = echo.then(|| Route::new("/echo", || Echo));
     always.into_iter().chain(echo)
 }
 
+/// The number of a connection's first subscription. Others are somebody else's orders, of which the client has not asked
+/// where they begin.
+const OWN: u32 = 0;
+
 /// `/sub/{channel}`: gets the channel's publications. What it says is checked and left alone.
-struct Subscriber;
+#[derive(Default)]
+struct Subscriber {
+    expiries: Expiries,
+}
 
 impl Endpoint for Subscriber {
     type State = ();
 
     fn open(&mut self, request: &Request<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        context.subscribe_alone(channel(request)?, since(request)?);
+        let channel = channel(request)?;
+        let bearer = Bearer::of(request, context)?;
+        bearer.may_subscribe(&channel, context)?;
+        context.subscribe_alone(channel, since(request)?);
+        self.expiries.admit(bearer, context);
         Ok(())
     }
 
@@ -47,26 +63,41 @@ impl Endpoint for Subscriber {
     fn subscribed(
         &mut self,
         (): &mut (),
-        _: u32,
+        subscription: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
-        begin(result, context);
+        if subscription == OWN {
+            begin(result, context);
+        }
     }
 
     fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
         tell_of_dropped(last, context);
     }
+
+    fn timeout(&mut self, (): &mut (), _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, (): (), _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
+    }
 }
 
 /// `/sub?channel=a&channel=b`: gets the publications of all of them. Which one a publication is of
 /// is for the payload to say.
-struct Several;
+#[derive(Default)]
+struct Several {
+    expiries: Expiries,
+}
 
 /// How many channels a connection has.
 enum Channels {
     One,
     Several {
+        /// So many.
+        count: u32,
         /// Those whose owners have not answered yet.
         left: u32,
         /// Whether the client of an event stream has been here before.
@@ -87,20 +118,30 @@ impl Endpoint for Several {
             let help = "name channels: /sub?channel=a&channel=b, or one: /sub/a";
             return Err(Refusal::new(400, help));
         };
+        let bearer = Bearer::of(request, context)?;
+        for channel in &channels {
+            bearer.may_subscribe(channel, context)?;
+        }
         if channels.iter().all(|channel| channel == first) {
             context.subscribe_alone(first.clone(), since(request)?);
+            self.expiries.admit(bearer, context);
             return Ok(Channels::One);
         }
         let returns = since_of_several(request)?;
-        let mut left = 0;
+        let mut count = 0;
         let mut seen = HashSet::new();
         for channel in &channels {
             if seen.insert(channel) {
                 context.subscribe(channel.clone());
-                left += 1;
+                count += 1;
             }
         }
-        Ok(Channels::Several { left, returns })
+        self.expiries.admit(bearer, context);
+        Ok(Channels::Several {
+            count,
+            left: count,
+            returns,
+        })
     }
 
     fn message(&mut self, _: &mut Channels, _: Message<'_>, _: &mut Context<'_>) {}
@@ -108,14 +149,16 @@ impl Endpoint for Several {
     fn subscribed(
         &mut self,
         channels: &mut Channels,
-        _: u32,
+        subscription: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         match (channels, result) {
-            (Channels::One, result) => begin(result, context),
+            (Channels::One, result) if subscription == OWN => begin(result, context),
+            (Channels::One, _) => {}
+            (Channels::Several { count, .. }, _) if subscription >= *count => {}
             (_, Err(refused)) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
-            (Channels::Several { left, returns }, Ok(_)) => {
+            (Channels::Several { left, returns, .. }, Ok(_)) => {
                 *left = left.saturating_sub(1);
                 // No position could speak for all of them, but a browser says that it was here before.
                 match (*left, *returns) {
@@ -139,6 +182,24 @@ impl Endpoint for Several {
             Channels::Several { .. } => sse::NOWHERE,
         };
         tell_of_dropped(place, context);
+    }
+
+    fn timeout(&mut self, _: &mut Channels, _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, _: Channels, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
+    }
+}
+
+/// Closes a connection whose token has expired.
+fn close_if_expired(expiries: &Expiries, context: &mut Context<'_>) {
+    if expiries.have_come(context) {
+        context.note_closed(ClosedFor::TokenExpired);
+        // A browser would come again with the same token; its page hears why that will be in vain.
+        context.send_blocks(|out| sse::put_expired(out, EXPIRED));
+        context.close(CloseCode::TOKEN_EXPIRED, EXPIRED);
     }
 }
 
@@ -175,22 +236,55 @@ fn begin(result: Result<Begun, Refused>, context: &mut Context<'_>) {
 }
 
 /// `/pub/{channel}`: every message is published.
-struct Publish;
+#[derive(Default)]
+struct Publish {
+    expiries: Expiries,
+}
+
+/// Who publishes where.
+struct Publishing {
+    channel: ChannelName,
+    identity: Identity,
+}
 
 impl Endpoint for Publish {
-    type State = ChannelName;
+    type State = Publishing;
 
-    fn open(&mut self, request: &Request<'_>, _: &mut Context<'_>) -> Result<ChannelName, Refusal> {
-        channel(request)
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Publishing, Refusal> {
+        let channel = channel(request)?;
+        let bearer = Bearer::of(request, context)?;
+        let may_publish = context.rules().may_publish(&channel, bearer.identity());
+        may_publish.map_err(Unauthorized::Denied)?;
+        let identity = self.expiries.admit(bearer, context);
+        Ok(Publishing { channel, identity })
     }
 
     fn message(
         &mut self,
-        channel: &mut ChannelName,
+        Publishing { channel, identity }: &mut Publishing,
         message: Message<'_>,
         context: &mut Context<'_>,
     ) {
-        context.publish(channel, message);
+        // The rules may be others by now.
+        match context.rules().may_publish(channel, identity) {
+            Ok(()) => context.publish(channel, message),
+            Err(denied) => {
+                context.note_closed(ClosedFor::Unauthorized);
+                context.close(CloseCode::POLICY, denied.to_string());
+            }
+        }
+    }
+
+    fn timeout(&mut self, _: &mut Publishing, _: Timeout, context: &mut Context<'_>) {
+        close_if_expired(&self.expiries, context);
+    }
+
+    fn close(&mut self, _: Publishing, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
+        self.expiries.forget(publisher.name());
     }
 }
 

@@ -38,6 +38,14 @@ impl<'a> Request<'a> {
             .map(|(_, value)| &**value)
     }
 
+    /// The first parameter of that name in the query, percent-encoded as it was sent.
+    pub(super) fn query_parameter(&self, name: &str) -> Option<&'a str> {
+        let pairs = self.query()?.split('&');
+        pairs
+            .filter_map(|pair| pair.split_once('='))
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
     /// The first header of that name, in any case of its letters, without spaces around it.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.head.header(name)

@@ -22,10 +22,12 @@ pub fn since(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
     {
         return Ok(Some(since));
     }
-    let epoch = parameter(request, "epoch")
+    let epoch = request
+        .query_parameter("epoch")
         .map(|digits| sse::parse_epoch(digits).ok_or_else(|| bad_epoch(digits)))
         .transpose()?;
-    let offset = parameter(request, "offset")
+    let offset = request
+        .query_parameter("offset")
         .map(|digits| sse::parse_offset(digits).ok_or_else(|| bad_offset(digits)))
         .transpose()?;
     match (epoch, offset) {
@@ -47,7 +49,7 @@ pub fn since_of_several(request: &Request<'_>) -> Result<bool, Refusal> {
     let names = ["epoch", "offset", "lastEventId", "last_event_id"];
     match names
         .into_iter()
-        .any(|name| parameter(request, name).is_some())
+        .any(|name| request.query_parameter(name).is_some())
     {
         false => Ok(request
             .header("Last-Event-ID")
@@ -66,7 +68,10 @@ fn last_event_id(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
         return Ok(Some(Since::Position(position.unwrap_or(sse::NOWHERE))));
     }
     let names = ["lastEventId", "last_event_id"];
-    let Some(encoded) = names.into_iter().find_map(|name| parameter(request, name)) else {
+    let Some(encoded) = names
+        .into_iter()
+        .find_map(|name| request.query_parameter(name))
+    else {
         return Ok(None);
     };
     let id = percent_decode(encoded)?;
@@ -83,14 +88,6 @@ fn last_event_id(request: &Request<'_>) -> Result<Option<Since>, Refusal> {
             ),
         )),
     }
-}
-
-/// The first parameter of that name in the query, percent-encoded as it was sent.
-fn parameter<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
-    let pairs = request.query()?.split('&');
-    pairs
-        .filter_map(|pair| pair.split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 fn bad_epoch(digits: &str) -> Refusal {

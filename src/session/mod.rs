@@ -91,6 +91,16 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same routes with other settings.
+    ///
+    /// # Errors
+    /// An origin pattern that is none.
+    pub fn renewed(&self, config: &Config) -> Result<Self, RouteError> {
+        Ok(Self::with_routes(config, self.routes.renewed(config)?))
+    }
+}
+
 /// What a session works with while it is fed.
 pub struct Surroundings<'a> {
     /// What holds for all.
@@ -129,6 +139,8 @@ pub struct Progress {
     pub messages: u32,
     /// Whether the client broke a rule, and so is being closed.
     pub refused: bool,
+    /// Whether that was a request for something that its client may not have (401, 403).
+    pub unauthorized: bool,
 }
 
 /// See the module's documentation.
@@ -340,8 +352,9 @@ impl Session {
         around.commands.push(Command::Close);
         self.0 = State::Over;
         Progress {
-            messages: 0,
             refused: true,
+            unauthorized: refusal.is_unauthorized(),
+            ..Progress::default()
         }
     }
 

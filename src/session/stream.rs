@@ -38,8 +38,8 @@ impl Session {
         let closed = Closed::by_server(code, reason);
         self.leave(&closed, Some(&Error::Limit { code, reason }), around);
         Progress {
-            messages: 0,
             refused: true,
+            ..Progress::default()
         }
     }
 }

@@ -11,7 +11,7 @@ use super::subscribe::ticket_of;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Identity, Shard};
 use crate::channel::{Answer, Refused, Verdict};
-use crate::endpoint::{ConnectionName, Error, Order};
+use crate::endpoint::{ClosedFor, ConnectionName, Error, Order};
 use crate::publication::Position;
 use crate::session::{Command, Framing, Progress, Session, Surroundings};
 use crate::ws::close::CloseCode;
@@ -436,7 +436,7 @@ impl Shard {
                 let done = ticket.map(|number| ticket_of(id, number));
                 self.settle(now_ms, id, subscription, offsets, verdict, done);
             }
-            Command::NoteWindowFull => self.counters.closed_window += 1,
+            Command::NoteClosed(why) => self.count_closed(why),
             Command::Identify { user, client } => self.identify(id, &user, &client),
             Command::SetHeartbeat(heartbeat) => self.set_heartbeat(now_ms, id, heartbeat),
             Command::SetDeadline(after_ms) => self.set_deadline(now_ms, id, after_ms),
@@ -482,11 +482,22 @@ impl Shard {
 
     fn count(&mut self, progress: Progress, handshaking: bool) {
         self.counters.messages_in += u64::from(progress.messages);
-        if progress.refused && handshaking {
+        if progress.unauthorized {
+            self.counters.refused_unauthorized += 1;
+        } else if progress.refused && handshaking {
             self.counters.refused_request += 1;
         } else if progress.refused {
             self.counters.closed_protocol += 1;
         }
+    }
+
+    fn count_closed(&mut self, why: ClosedFor) {
+        let counter = match why {
+            ClosedFor::Window => &mut self.counters.closed_window,
+            ClosedFor::Unauthorized => &mut self.counters.closed_unauthorized,
+            ClosedFor::TokenExpired => &mut self.counters.closed_expired,
+        };
+        *counter += 1;
     }
 
     fn is_over_rate(&mut self, now_ms: u64, id: ConnectionId, messages: u32, bytes: usize) -> bool {

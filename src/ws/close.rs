@@ -29,8 +29,9 @@ impl CloseCode {
     pub const INTERNAL: Self = Self(1011);
     /// The server cannot serve the client at present.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// What the client has missed cannot be had any more, by the raw protocol: no code of the RFC's, but one of those that
-    /// section 7.4.2 leaves to applications.
+    /// The token that the client came with has expired: one of the codes that section 7.4.2 leaves to applications.
+    pub const TOKEN_EXPIRED: Self = Self(4401);
+    /// What the client has missed cannot be had any more, by the raw protocol: another of those codes.
     pub const GAP: Self = Self(4410);
 
     /// A code that applications and libraries give a meaning: 3000 to 4999 (section 7.4.2). `None` for every other.

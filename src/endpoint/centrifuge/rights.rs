@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Work;
-use crate::access::{SubscriptionClaims, TokenError};
+use crate::access::TokenError;
 use crate::centrifuge::ErrorReply;
 use crate::channel::{ChannelName, Namespace, is_pattern};
+use crate::endpoint::credentials::{self, Unauthorized};
 use crate::rules::{Denied, Identity};
 
 /// A subscription that is granted, and what the token that grants it says.
@@ -30,6 +31,11 @@ pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
     namespace.presence || namespace.join_leave
 }
 
+/// Whether a new subscriber is sent the newest publication.
+pub fn gives_newest(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
+    namespace(channel, work).cache
+}
+
 fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
     work.context.rules().namespaces.of(channel.as_str())
 }
@@ -41,27 +47,13 @@ pub fn subscribe(
     token: &str,
     work: &Work<'_, '_>,
 ) -> Result<Granted, ErrorReply> {
-    let rules = work.context.rules();
-    if token.is_empty() {
-        rules.may_subscribe(channel, identity).map_err(denied)?;
-        return Ok(Granted::default());
-    }
-    let now_ms = work.context.unix_ms();
-    let claims = rules.access.subscription(token, now_ms);
-    let claims = claims.map_err(not_granted)?;
-    let client = work.context.name().to_string();
-    rules
-        .may_subscribe_with(channel, identity, &claims, &client)
-        .map_err(denied)?;
-    let SubscriptionClaims {
-        expires_at_ms,
-        info,
-        ..
-    } = claims;
-    Ok(Granted {
-        expires_at_ms,
-        info,
-    })
+    let token = Some(token).filter(|token| !token.is_empty());
+    let claims = credentials::may_subscribe(identity, channel, token, work.context);
+    let granted = claims.map_err(not_granted)?.map(|claims| Granted {
+        expires_at_ms: claims.expires_at_ms,
+        info: claims.info,
+    });
+    Ok(granted.unwrap_or_default())
 }
 
 /// Whether the client may publish.
@@ -88,9 +80,9 @@ fn denied(denied: Denied) -> ErrorReply {
     ErrorReply::PERMISSION_DENIED.because(denied)
 }
 
-fn not_granted(error: TokenError) -> ErrorReply {
+fn not_granted(error: Unauthorized) -> ErrorReply {
     match error {
-        TokenError::Expired => ErrorReply::TOKEN_EXPIRED,
+        Unauthorized::Token(TokenError::Expired) => ErrorReply::TOKEN_EXPIRED,
         other => ErrorReply::PERMISSION_DENIED.because(other),
     }
 }

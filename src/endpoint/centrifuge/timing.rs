@@ -41,11 +41,8 @@ impl Connected {
 
     /// Sees to it that the next time at which something is to be done is not missed.
     pub fn set_deadline(&self, work: &mut Work<'_, '_>) {
-        let now_ms = work.context.unix_ms();
         let next = self.next_ms(work.settings);
-        work.context.set_deadline(
-            next.map(|next_ms| u32::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)),
-        );
+        work.context.set_deadline_at(next);
     }
 
     /// Time has passed.

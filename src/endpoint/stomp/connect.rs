@@ -3,6 +3,7 @@
 use super::Work;
 use super::connected::Connected;
 use super::error::ErrorReply;
+use super::rights::prove;
 use crate::endpoint::Heartbeat;
 use crate::publication::Kind;
 use crate::stomp::encode::put_connected;
@@ -12,8 +13,12 @@ use crate::stomp::{Command, Frame, HeartBeat, Version};
 /// As what the server introduces itself.
 const SERVER: &str = concat!("pushring/", env!("CARGO_PKG_VERSION"));
 
-/// A client's first frame.
-pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, ErrorReply> {
+/// A client's first frame. A token may have come with the handshake.
+pub fn connect(
+    frame: &Frame<'_>,
+    token: Option<&str>,
+    work: &mut Work<'_, '_>,
+) -> Result<Connected, ErrorReply> {
     let receipt = frame.header("receipt");
     if !matches!(frame.command, Command::Connect | Command::Stomp) {
         let error = ErrorReply::new(
@@ -38,7 +43,7 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
     let server = work.settings.heart_beat;
     let agreed = agree(client, server);
     let silence_ms = agreed.client_sends_every_ms.saturating_mul(5) / 2;
-    work.context.set_deadline(None);
+    let who = prove(frame, token, work.context).map_err(|error| error.with_receipt(receipt))?;
     if agreed != Agreed::default() {
         work.context.set_heartbeat(Heartbeat {
             // A little early, for timers and networks are a little late.
@@ -46,7 +51,7 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
             silence_ms_max: silence_ms,
         });
     }
-    let user = frame.header("login").filter(|login| !login.is_empty());
+    let user = who.as_ref().and_then(|who| who.user(work.context));
     work.scratch.clear();
     let beats = match version {
         Version::V1_0 => (0, 0),
@@ -56,7 +61,8 @@ pub fn connect(frame: &Frame<'_>, work: &mut Work<'_, '_>) -> Result<Connected, 
     work.context.identify(user.unwrap_or_default(), &session);
     put_connected(work.scratch, version, &session, SERVER, beats, user);
     work.context.send_kind(Kind::Text, work.scratch);
-    let mut connected = Connected::new(version, user, silence_ms);
+    let mut connected = Connected::new(version, who, silence_ms);
+    connected.set_deadline(work);
     if let Some(receipt) = receipt {
         connected.put_receipt(receipt, work);
     }

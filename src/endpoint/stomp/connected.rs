@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Work;
 use super::destination::Destination;
 use super::error::ErrorReply;
+use super::rights::Who;
 use super::subscription::Subscription;
 use super::transaction::{Action, Outgoing, Transactions};
 use crate::channel::{ChannelName, Refused, Verdict};
@@ -20,8 +21,8 @@ use crate::ws::close::CloseCode;
 /// See the module's documentation.
 pub struct Connected {
     pub(super) version: Version,
-    /// Who it says it is.
-    pub(super) user: Option<Box<str>>,
+    /// Who the client is, if it is anybody.
+    pub(super) who: Option<Box<Who>>,
     silence_ms: u32,
     pub(super) subscriptions: Vec<Subscription>,
     /// What a client that only listens does not need.
@@ -54,10 +55,10 @@ impl Busy {
 }
 
 impl Connected {
-    pub fn new(version: Version, user: Option<&str>, silence_ms: u32) -> Self {
+    pub fn new(version: Version, who: Option<Box<Who>>, silence_ms: u32) -> Self {
         Self {
             version,
-            user: user.map(Into::into),
+            who,
             silence_ms,
             subscriptions: Vec::new(),
             busy: None,
@@ -131,7 +132,6 @@ impl Connected {
             Some(window) => {
                 let max = work.settings.waiting_bytes_max;
                 if window.push_waiting(publication) > max {
-                    work.context.note_window_full();
                     return Err(ErrorReply::window_full(subscription.name(), max));
                 }
                 return Ok(());
@@ -195,6 +195,7 @@ impl Connected {
             // Their receipts come when the owner has answered.
             Command::Send if frame.header("transaction").is_none() => {
                 let outgoing = outgoing(frame)?;
+                self.may_send(&outgoing, work)?;
                 self.send(outgoing, receipt.map(Rc::from), work);
                 return Ok(());
             }
@@ -209,7 +210,9 @@ impl Connected {
                 return Ok(());
             }
             Command::Send => {
-                let action = Action::Send(outgoing(frame)?);
+                let outgoing = outgoing(frame)?;
+                self.may_send(&outgoing, work)?;
+                let action = Action::Send(outgoing);
                 let name = required(frame, "transaction")?;
                 self.busy().transactions.add(name, action, work.settings)?;
             }
@@ -259,6 +262,12 @@ impl Connected {
     ) -> Result<(), ErrorReply> {
         let name = required(frame, "transaction")?;
         let actions = self.busy().transactions.end(name)?;
+        // The rules may be others by now.
+        for action in &actions {
+            if let Action::Send(outgoing) = action {
+                self.may_send(outgoing, work)?;
+            }
+        }
         let receipt: Option<Rc<str>> = receipt.map(Rc::from);
         for action in actions {
             match action {
@@ -392,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_every_subscriber_has_stays_small() {
-        assert!(size_of::<Connected>() <= 64);
+        assert!(size_of::<Connected>() <= 48);
         assert!(size_of::<Subscription>() <= 24);
     }
 }

@@ -1,5 +1,7 @@
 //! Where STOMP messages go to and come from.
 
+use std::fmt;
+
 use super::error::ErrorReply;
 use crate::channel::{ChannelName, NameError};
 
@@ -27,20 +29,28 @@ impl Destination {
         Self::shared(text)
     }
 
-    /// Of a SUBSCRIBE by a user, if the client has said who it is.
-    pub fn to_subscribe(text: &str, user: Option<&str>) -> Result<Self, ErrorReply> {
+    /// Of a SUBSCRIBE by a user, if the client has said who it is, or proven it where that is asked for.
+    pub fn to_subscribe(
+        text: &str,
+        user: Option<&str>,
+        with_proof: bool,
+    ) -> Result<Self, ErrorReply> {
         if let Some(rest) = text.strip_prefix("/user/") {
             let Some(user) = user else {
-                return Err(ErrorReply::new(
-                    format!("destination \"{}\" is for users", excerpt(text)),
-                    "Say who you are in the header login of CONNECT.",
-                ));
+                return Err(ErrorReply::nobody(text, with_proof));
             };
             return ChannelName::of_user(user, rest)
                 .map(Self::Topic)
                 .map_err(|error| wrong(text, error));
         }
         Self::shared(text)
+    }
+
+    /// The channel, or the queue, whose namespace says who may do what.
+    pub fn channel(&self) -> &ChannelName {
+        match self {
+            Self::Topic(channel) | Self::Queue(channel) => channel,
+        }
     }
 
     fn shared(text: &str) -> Result<Self, ErrorReply> {
@@ -54,6 +64,19 @@ impl Destination {
                 format!("unknown destination \"{}\"", excerpt(text)),
                 HELP,
             ))
+        }
+    }
+}
+
+/// As it is written in a SEND.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue(queue) => write!(f, "/queue/{queue}"),
+            Self::Topic(channel) => match channel.user_and_rest() {
+                Some((user, rest)) => write!(f, "/user/{user}/{rest}"),
+                None => write!(f, "/topic/{channel}"),
+            },
         }
     }
 }
@@ -82,17 +105,23 @@ mod tests {
             ("/queue/a", Destination::Queue(name("a"))),
         ] {
             assert_eq!(Destination::to_send(text).unwrap(), destination);
-            assert_eq!(Destination::to_subscribe(text, None).unwrap(), destination);
+            assert_eq!(
+                Destination::to_subscribe(text, None, false).unwrap(),
+                destination
+            );
+            assert_eq!(destination.to_string(), text);
         }
     }
 
     #[test]
     fn what_is_sent_to_a_user_reaches_that_users_subscription_alone() {
         let sent = Destination::to_send("/user/ann/news/today").unwrap();
-        let subscribed = |user| Destination::to_subscribe("/user/news/today", Some(user)).unwrap();
+        let subscribed =
+            |user| Destination::to_subscribe("/user/news/today", Some(user), true).unwrap();
         assert_eq!(sent, subscribed("ann"));
         assert_ne!(sent, subscribed("bob"));
-        assert!(Destination::to_subscribe("/user/news", None).is_err());
+        assert_eq!(sent.to_string(), "/user/ann/news/today");
+        assert!(Destination::to_subscribe("/user/news", None, false).is_err());
     }
 
     #[test]

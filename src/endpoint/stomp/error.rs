@@ -4,10 +4,14 @@ use std::fmt::Display;
 
 use bytes::BytesMut;
 
+use super::destination::{Destination, excerpt};
+use crate::access::TokenError;
 use crate::channel::Refused;
+use crate::endpoint::ClosedFor;
+use crate::endpoint::credentials::Unauthorized;
 use crate::stomp::encode::{ErrorFrame, put_error};
 use crate::stomp::version::NoCommonVersion;
-use crate::stomp::{FrameError, Version};
+use crate::stomp::{Command, FrameError, Version};
 use crate::ws::close::CloseCode;
 
 /// An ERROR frame and the close code behind it.
@@ -23,6 +27,8 @@ pub struct ErrorReply {
     pub code: CloseCode,
     /// Whether to list the versions.
     versions: bool,
+    /// What the close is counted as, if it is.
+    pub counted: Option<ClosedFor>,
 }
 
 impl ErrorReply {
@@ -34,6 +40,7 @@ impl ErrorReply {
             receipt: None,
             code: CloseCode::PROTOCOL,
             versions: false,
+            counted: None,
         }
     }
 
@@ -98,6 +105,7 @@ impl ErrorReply {
     pub fn window_full(subscription: &str, bytes_max: usize) -> Self {
         Self {
             code: CloseCode::TRY_AGAIN_LATER,
+            counted: Some(ClosedFor::Window),
             ..Self::new(
                 format!(
                     "subscription \"{subscription}\" is too slow: over {bytes_max} bytes wait for its ACKs"
@@ -115,6 +123,78 @@ impl ErrorReply {
                 format!("subscription \"{subscription}\" was ended by the server"),
                 "Connect again, and subscribe to something else.",
             )
+        }
+    }
+
+    /// A SUBSCRIBE to a destination that only users have, by a client that is none.
+    pub fn nobody(destination: &str, with_proof: bool) -> Self {
+        let message = format!("destination \"{}\" is for users", excerpt(destination));
+        if with_proof {
+            let help = "Connect with a token whose claim sub says who you are.";
+            return Self::unauthorized(message, help);
+        }
+        Self::new(message, "Say who you are in the header login of CONNECT.")
+    }
+
+    /// A CONNECT with a token that lets nobody in.
+    pub fn token(command: impl Display, error: TokenError) -> Self {
+        let help = "Write a token that holds into one of the headers Authorization (behind \"Bearer \"), token and passcode, \
+                    or into the URL as ?token=….";
+        Self {
+            code: code_of(error),
+            ..Self::unauthorized(format!("{command}: {error}"), help)
+        }
+    }
+
+    /// A CONNECT with another login than its token's.
+    pub fn other_login() -> Self {
+        let message = "login is not the user of the token";
+        Self::unauthorized(message, "Leave login out: the token says who you are.")
+    }
+
+    /// A SEND or a SUBSCRIBE that the client may not do.
+    pub fn denied(command: Command, destination: &Destination, error: Unauthorized) -> Self {
+        let destination = destination.to_string();
+        let message = format!("{command} to \"{}\": {error}", excerpt(&destination));
+        let (code, help) = match error {
+            Unauthorized::Token(error) => (
+                code_of(error),
+                "Write a subscription token for this destination into the header token.",
+            ),
+            Unauthorized::Denied(_) => (
+                CloseCode::POLICY,
+                "Namespaces and tokens say who may do what: ask whoever runs the server.",
+            ),
+        };
+        Self {
+            code,
+            ..Self::unauthorized(message, help)
+        }
+    }
+
+    /// The token of the connection, or of that subscription, has expired.
+    pub fn expired(subscription: Option<&str>) -> Self {
+        let message = match subscription {
+            None => "the token has expired".to_owned(),
+            Some(name) => {
+                format!(
+                    "the token of the subscription \"{}\" has expired",
+                    excerpt(name)
+                )
+            }
+        };
+        Self {
+            code: CloseCode::TOKEN_EXPIRED,
+            counted: Some(ClosedFor::TokenExpired),
+            ..Self::new(message, "Connect again with a new one.")
+        }
+    }
+
+    fn unauthorized(message: impl Into<String>, help: &str) -> Self {
+        Self {
+            code: CloseCode::POLICY,
+            counted: Some(ClosedFor::Unauthorized),
+            ..Self::new(message, help)
         }
     }
 
@@ -165,5 +245,13 @@ impl ErrorReply {
             versions: self.versions,
         };
         put_error(out, version, &error);
+    }
+}
+
+/// What a connection is closed with for its token: one that has expired gets a new one and comes again.
+fn code_of(error: TokenError) -> CloseCode {
+    match error {
+        TokenError::Expired => CloseCode::TOKEN_EXPIRED,
+        _ => CloseCode::POLICY,
     }
 }

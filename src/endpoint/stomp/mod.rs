@@ -14,6 +14,7 @@ mod connected;
 mod destination;
 mod error;
 mod forms;
+mod rights;
 mod settings;
 mod subscribe;
 mod subscription;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::credentials::token_of;
 use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
@@ -43,6 +45,7 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
         let message_bytes_max = settings.message_bytes_max();
         Route::new(path, move || Stomp::new(settings.clone()))
             .message_bytes_max(message_bytes_max)
+            .message_bytes_max_of(|config| Settings::new(config).message_bytes_max())
             .subprotocols(Version::SUBPROTOCOLS)
             .preference(Preference::Server)
     })
@@ -63,18 +66,21 @@ struct Client {
 }
 
 enum Stage {
-    /// CONNECT is awaited.
-    Connecting,
+    /// CONNECT is awaited. A token may have come with the handshake.
+    Connecting(Option<Box<Presented>>),
     Connected(Box<Connected>),
     /// The last frame has been sent.
     Over,
 }
 
+/// A token.
+struct Presented(Box<str>);
+
 impl Client {
     fn version(&self) -> Option<Version> {
         match &self.stage {
             Stage::Connected(connected) => Some(connected.version()),
-            Stage::Connecting | Stage::Over => None,
+            Stage::Connecting(_) | Stage::Over => None,
         }
     }
 }
@@ -98,6 +104,9 @@ impl Stomp {
 
     /// Answers what a client did wrong, or what cannot be done for it, and closes the connection.
     fn refuse(&mut self, client: &mut Client, error: &ErrorReply, context: &mut Context<'_>) {
+        if let Some(why) = error.counted {
+            context.note_closed(why);
+        }
         self.say_error(client, error, context);
         context.close(error.code, error.message.clone());
     }
@@ -135,11 +144,16 @@ impl Stomp {
 impl Endpoint for Stomp {
     type State = Client;
 
-    fn open(&mut self, _: &Request<'_>, context: &mut Context<'_>) -> Result<Client, Refusal> {
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Client, Refusal> {
+        let token = token_of(request, context.rules())?;
         context.set_deadline(Some(self.settings.connect_ms));
         Ok(Client {
             reader: Reader::new(),
-            stage: Stage::Connecting,
+            stage: Stage::Connecting(token.map(|token| Box::new(Presented(token.into())))),
         })
     }
 
@@ -166,8 +180,9 @@ impl Endpoint for Stomp {
                     };
                     match (item, &mut *stage) {
                         (None | Some(Item::HeartBeat), _) | (_, Stage::Over) => Ok(()),
-                        (Some(Item::Frame(frame)), Stage::Connecting) => {
-                            connect::connect(&frame, &mut work).map(|connected| {
+                        (Some(Item::Frame(frame)), Stage::Connecting(token)) => {
+                            let token = token.as_ref().map(|token| &*token.0);
+                            connect::connect(&frame, token, &mut work).map(|connected| {
                                 *stage = Stage::Connected(Box::new(connected));
                             })
                         }
@@ -269,12 +284,22 @@ impl Endpoint for Stomp {
                 let error = ErrorReply::silent(connected.silence_ms());
                 self.refuse(client, &error, context);
             }
-            (Timeout::Deadline, Stage::Connecting) => {
+            (Timeout::Deadline, Stage::Connected(_)) => {
+                self.with_connected(client, context, |connected, work| {
+                    connected.check_expiry(work)
+                });
+            }
+            (Timeout::Deadline, Stage::Connecting(_)) => {
                 let error = ErrorReply::late(self.settings.connect_ms);
                 self.refuse(client, &error, context);
             }
             _ => {}
         }
+    }
+
+    /// Connections that are there already keep what they have agreed on.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     fn farewell(

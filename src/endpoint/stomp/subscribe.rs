@@ -48,7 +48,7 @@ impl Connected {
         if self.subscriptions.len() >= work.settings.subscriptions_max {
             return Err(ErrorReply::subscriptions(work.settings.subscriptions_max));
         }
-        let destination = Destination::to_subscribe(text, self.user.as_deref())?;
+        let (destination, expires_at_ms) = self.may_subscribe(frame, text, work)?;
         let since = since(frame, &destination)?;
         let form = work.forms.find(self.version, id.unwrap_or_default(), text);
         let context = &mut *work.context;
@@ -68,6 +68,9 @@ impl Connected {
         subscription.recovers = since.is_some();
         self.subscriptions.push(subscription);
         self.wait_for(number, receipt.map(Rc::from));
+        if let Some(expires_at_ms) = expires_at_ms {
+            self.note_expiry(number, expires_at_ms, work);
+        }
         Ok(())
     }
 
@@ -91,6 +94,7 @@ impl Connected {
             ));
         };
         let subscription = self.subscriptions.remove(at);
+        self.forget_expiry(subscription.number);
         // If its beginning has not been confirmed yet, nobody will any more.
         if let Some(receipt) = self.take_waiting(subscription.number).flatten() {
             self.put_receipt(&receipt, work);

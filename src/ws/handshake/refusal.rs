@@ -37,6 +37,11 @@ impl Refusal {
         self.status
     }
 
+    /// Whether another client might have been served: 401 and 403.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.status, 401 | 403)
+    }
+
     /// The line of help.
     pub fn reason(&self) -> &str {
         &self.reason
