@@ -25,10 +25,12 @@ const AFTER_HELP: &str = "\
 Every setting can stand in the file and in a variable named PUSHRING_ and its name in capitals, for example
 PUSHRING_LIMITS_MESSAGE_BYTES_MAX=131072. Flags win over variables, variables over the file.
 
+SIGHUP has a running server read file, variables and flags again; the log says what has changed and what takes a restart.
+
 Examples:
   pushring serve --config /etc/pushring.toml
   pushring serve --listen [::1]:8000 --shards 4
-  pushring serve --listen 0.0.0.0:8000 --insecure     everybody may connect: there is no authentication
+  pushring serve --listen 0.0.0.0:8000 --insecure     everybody may connect
   PUSHRING_LOG_FORMAT=json pushring serve";
 
 /// Loads the configuration, says what an operator should hear, and hands it to `start` with where it came from.

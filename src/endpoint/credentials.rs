@@ -151,9 +151,9 @@ impl Bearer {
         Ok(())
     }
 
-    /// Who it is, and when that ends.
-    pub fn into_parts(self) -> (Identity, Option<u64>) {
-        (self.identity, self.expires_at_ms)
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 }
 
@@ -163,13 +163,18 @@ impl Bearer {
 pub struct Expiries(HashMap<ConnectionName, u64>);
 
 impl Expiries {
-    /// Has the endpoint called when the connection's token expires, if it does.
-    pub fn note(&mut self, expires_at_ms: Option<u64>, context: &mut Context<'_>) {
-        if let Some(expires_at_ms) = expires_at_ms {
+    /// Lets the connection in: it is found by its user from now on, and the endpoint is called when the token expires, if it
+    /// does.
+    pub fn admit(&mut self, bearer: Bearer, context: &mut Context<'_>) -> Identity {
+        if let Some(user) = bearer.identity.name() {
+            context.identify(user, &context.name().to_string());
+        }
+        if let Some(expires_at_ms) = bearer.expires_at_ms {
             let ends_at_ms = ends_at_ms(expires_at_ms);
             self.0.insert(context.name(), ends_at_ms);
             context.set_deadline_at(Some(ends_at_ms));
         }
+        bearer.identity
     }
 
     /// Whether the token has expired. If it has not, the endpoint is called again: deadlines do not reach far, and clocks

@@ -36,6 +36,10 @@ pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     always.into_iter().chain(echo)
 }
 
+/// The number of a connection's first subscription. Others are somebody else's orders, of which the client has not asked
+/// where they begin.
+const OWN: u32 = 0;
+
 /// `/sub/{channel}`: gets the channel's publications. What it says is checked and left alone.
 #[derive(Default)]
 struct Subscriber {
@@ -50,8 +54,7 @@ impl Endpoint for Subscriber {
         let bearer = Bearer::of(request, context)?;
         bearer.may_subscribe(&channel, context)?;
         context.subscribe_alone(channel, since(request)?);
-        let (_, expires_at_ms) = bearer.into_parts();
-        self.expiries.note(expires_at_ms, context);
+        self.expiries.admit(bearer, context);
         Ok(())
     }
 
@@ -60,11 +63,13 @@ impl Endpoint for Subscriber {
     fn subscribed(
         &mut self,
         (): &mut (),
-        _: u32,
+        subscription: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
-        begin(result, context);
+        if subscription == OWN {
+            begin(result, context);
+        }
     }
 
     fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
@@ -91,6 +96,8 @@ struct Several {
 enum Channels {
     One,
     Several {
+        /// So many.
+        count: u32,
         /// Those whose owners have not answered yet.
         left: u32,
         /// Whether the client of an event stream has been here before.
@@ -115,23 +122,26 @@ impl Endpoint for Several {
         for channel in &channels {
             bearer.may_subscribe(channel, context)?;
         }
-        let (_, expires_at_ms) = bearer.into_parts();
         if channels.iter().all(|channel| channel == first) {
             context.subscribe_alone(first.clone(), since(request)?);
-            self.expiries.note(expires_at_ms, context);
+            self.expiries.admit(bearer, context);
             return Ok(Channels::One);
         }
         let returns = since_of_several(request)?;
-        let mut left = 0;
+        let mut count = 0;
         let mut seen = HashSet::new();
         for channel in &channels {
             if seen.insert(channel) {
                 context.subscribe(channel.clone());
-                left += 1;
+                count += 1;
             }
         }
-        self.expiries.note(expires_at_ms, context);
-        Ok(Channels::Several { left, returns })
+        self.expiries.admit(bearer, context);
+        Ok(Channels::Several {
+            count,
+            left: count,
+            returns,
+        })
     }
 
     fn message(&mut self, _: &mut Channels, _: Message<'_>, _: &mut Context<'_>) {}
@@ -139,14 +149,16 @@ impl Endpoint for Several {
     fn subscribed(
         &mut self,
         channels: &mut Channels,
-        _: u32,
+        subscription: u32,
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
         match (channels, result) {
-            (Channels::One, result) => begin(result, context),
+            (Channels::One, result) if subscription == OWN => begin(result, context),
+            (Channels::One, _) => {}
+            (Channels::Several { count, .. }, _) if subscription >= *count => {}
             (_, Err(refused)) => context.close(CloseCode::TRY_AGAIN_LATER, refused.to_string()),
-            (Channels::Several { left, returns }, Ok(_)) => {
+            (Channels::Several { left, returns, .. }, Ok(_)) => {
                 *left = left.saturating_sub(1);
                 // No position could speak for all of them, but a browser says that it was here before.
                 match (*left, *returns) {
@@ -244,10 +256,10 @@ impl Endpoint for Publish {
         context: &mut Context<'_>,
     ) -> Result<Publishing, Refusal> {
         let channel = channel(request)?;
-        let (identity, expires_at_ms) = Bearer::of(request, context)?.into_parts();
-        let may_publish = context.rules().may_publish(&channel, &identity);
+        let bearer = Bearer::of(request, context)?;
+        let may_publish = context.rules().may_publish(&channel, bearer.identity());
         may_publish.map_err(Unauthorized::Denied)?;
-        self.expiries.note(expires_at_ms, context);
+        let identity = self.expiries.admit(bearer, context);
         Ok(Publishing { channel, identity })
     }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 pub use error::SetupError;
-pub use listen::{bind_alone, bind_shared};
+pub use listen::{bind_alone, bind_shared, unanswered_max};
 pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;

@@ -25,7 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use socket2::Socket;
 
@@ -34,7 +34,7 @@ pub use builder::Builder;
 
 use crate::access::AccessError;
 use crate::channel::ShardSet;
-use crate::config::{Config, ConfigError, Timeouts};
+use crate::config::{Config, ConfigError};
 use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
@@ -140,7 +140,7 @@ impl Server {
             return Err(StartError::TooManyShards(shards));
         }
         let backlog = config.reactor.listen_backlog;
-        let unanswered_max = unanswered_max(&config);
+        let unanswered_max = reactor::unanswered_max(&config);
         let listeners =
             reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
         let public = address_of(&listeners).unwrap_or(config.listen);
@@ -262,18 +262,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-/// How long a peer may leave bytes unacknowledged: as long as one that is alive may stay silent, and beyond that as long
-/// as one may take nothing, for to end those is the business of backlogs.
-fn unanswered_max(config: &Config) -> Duration {
-    let Timeouts {
-        ping_interval_ms,
-        pong_timeout_ms,
-        ..
-    } = config.timeouts;
-    let backlog_ms = config.slow_consumer.backlog_age_ms_max;
-    Duration::from_millis(ping_interval_ms + pong_timeout_ms + backlog_ms)
 }
 
 fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {
