@@ -16,6 +16,7 @@ mod recovery;
 mod slow;
 mod stomp;
 mod timers;
+mod tokens;
 
 fn shard(config: Config) -> Shard {
     let sessions = session::Settings::new(&config).expect("the default origins");
