@@ -35,10 +35,10 @@ pub(crate) use check::{API_KEY_BYTES_MIN, SECRET_BYTES_MIN};
 pub(crate) use duration::parse_ms as duration_ms;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Expected, Fault, Place, Problem, Refusal};
-pub use layers::{Difference, Overrides, Resolved, load, resolve};
+pub use layers::{Difference, Overrides, Resolved, Source, load, resolve};
 pub use pattern::{ChannelPattern, PatternError};
 pub use reference::reference;
-pub use reload::Change;
+pub use reload::{Change, Kept};
 pub use secret::Secret;
 pub use table::{
     Bounds, Section, Setting, namespace_section, namespace_settings, sections, settings,

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use pushring::cli;
-use pushring::config::Config;
+use pushring::config::{Config, Source};
 use pushring::reactor::sys;
 use pushring::server::Server;
 
@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     cli::main(std::env::args_os(), serve)
 }
 
-fn serve(config: Config) -> ExitCode {
-    cli::start_logging(&config.log);
+fn serve(config: Config, source: Source) -> ExitCode {
+    let log = cli::start_logging(&config.log);
     let (listen, internal) = (config.listen, config.internal);
     let server = Server::builder()
         .config(config)
@@ -29,6 +29,8 @@ fn serve(config: Config) -> ExitCode {
         .stomp_protocol()
         .centrifuge_protocol()
         .heed_signals()
+        .reload_from(move || source.load())
+        .on_reload(move |config| log.set_level(config.log.level))
         .start();
     match server {
         Ok(server) => {

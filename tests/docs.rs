@@ -45,7 +45,7 @@ macro_rules! pages {
     };
 }
 
-pages! { api centrifuge raw sse stomp }
+pages! { api centrifuge channels raw sse stomp }
 
 #[test]
 fn every_page_is_run() {

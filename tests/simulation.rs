@@ -22,6 +22,7 @@ mod simulation {
     pub mod mail;
     pub mod plan;
     pub mod post;
+    pub mod reloads;
     pub mod rng;
     pub mod saying;
     pub mod socket;
@@ -54,6 +55,7 @@ struct Met {
     windows_filled: u64,
     receipts: u64,
     disconnects: u64,
+    reloads: u64,
     /// Event streams that were too slow, and that were told of a drain.
     streams_slow: u64,
     streams_drained: u64,
@@ -101,6 +103,7 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("bad requests", c.refused_request),
         ("bad frames", c.closed_protocol),
         ("drains", c.closed_drain),
+        ("reloads", met.reloads),
         ("pings", c.pings),
         ("event streams", c.event_streams),
         ("comments on idle event streams", c.keep_alives),
@@ -238,6 +241,7 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
     met.mailboxes_full += world.mail.times_full;
     met.handed += world.mail.handed;
     met.handed_behind += world.handed_behind;
+    met.reloads += world.reloads.count();
     for (client, stomper) in check_topics::stompers(&world) {
         let got = stomper.subscriptions.iter().flat_map(|one| &one.got);
         met.redelivered += got.filter(|got| got.redelivered).count() as u64;
@@ -261,8 +265,9 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
 
 fn live(world: &mut World) -> Result<(), String> {
     world.seat_references()?;
-    world.run_traffic();
+    world.run_traffic()?;
     world.quiesce()?;
+    check::reloads(world)?;
     if world.plan.drain_ms.is_some() {
         world.finish_drain()?;
     }

@@ -72,6 +72,7 @@ mod tests {
         let error = ErrorReply::BAD_REQUEST.because("there is no data");
         assert_eq!(error.to_string(), "bad request: there is no data");
         assert_eq!((error.code, error.temporary), (107, false));
-        assert!(ErrorReply::INTERNAL.temporary && ErrorReply::TOO_MANY_REQUESTS.temporary);
+        let passing = ErrorReply::TOO_MANY_REQUESTS.because("wait");
+        assert_eq!((passing.code, passing.temporary), (111, true));
     }
 }

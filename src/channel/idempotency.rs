@@ -36,6 +36,12 @@ impl Idempotency {
         }
     }
 
+    /// From now on remembers at most so many keys.
+    pub fn set_keys_max(&mut self, keys_max: usize) {
+        self.keys_max = keys_max;
+        self.bound();
+    }
+
     /// The place that was given out for that key, if it is remembered.
     pub fn find(&mut self, now_ms: u64, channel: &ChannelName, key: &str) -> Option<Position> {
         self.forget(now_ms);
@@ -49,10 +55,7 @@ impl Idempotency {
         self.published.insert(name.clone(), position);
         self.order
             .push_back((now_ms.saturating_add(REMEMBERED_MS), name));
-        while self.order.len() > self.keys_max {
-            self.forget_oldest();
-            self.forgotten_early += 1;
-        }
+        self.bound();
     }
 
     /// Forgets the keys whose time is over.
@@ -65,6 +68,13 @@ impl Idempotency {
     /// Keys that were forgotten before their time, because there were too many.
     pub fn forgotten_early(&self) -> u64 {
         self.forgotten_early
+    }
+
+    fn bound(&mut self) {
+        while self.order.len() > self.keys_max {
+            self.forget_oldest();
+            self.forgotten_early += 1;
+        }
     }
 
     fn forget_oldest(&mut self) {

@@ -137,6 +137,19 @@ impl<C: Clone + Eq + Hash> Queues<C> {
         }
     }
 
+    /// From now on other limits hold. What is there already and beyond them stays; consumers that now have room are handed
+    /// messages at once. Takes time for every queue.
+    pub fn set_limits(&mut self, limits: QueueLimits, out: &mut Vec<Handed<C>>) {
+        if limits == self.limits {
+            return;
+        }
+        self.limits = limits;
+        let names: Vec<ChannelName> = self.queues.keys().cloned().collect();
+        for name in names {
+            self.change(&name, |queue| queue.set_limits(&limits, out));
+        }
+    }
+
     /// Takes a message in and tells its place. It is handed out at once if it is its turn and a
     /// consumer has room.
     ///

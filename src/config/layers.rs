@@ -1,6 +1,6 @@
 //! Defaults, file, environment and flags, laid over each other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check::Spot;
 use super::error::{ConfigError, Fault, Place, Problem, Refusal, excerpt};
@@ -22,6 +22,31 @@ pub struct Overrides {
     pub echo: Option<String>,
     /// `--insecure`: `true` or `false`.
     pub insecure: Option<String>,
+}
+
+/// Where a configuration comes from, to be read now and again later.
+#[derive(Clone)]
+pub struct Source {
+    /// The TOML file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Variables of the environment.
+    pub env: Vec<(String, String)>,
+    /// What flags of the command line say.
+    pub flags: Overrides,
+}
+
+impl Source {
+    /// The same as [`load`] of its parts.
+    ///
+    /// # Errors
+    /// As those of [`load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        load(
+            self.file.as_deref(),
+            self.env.iter().cloned(),
+            self.flags.clone(),
+        )
+    }
 }
 
 /// A configuration that can be used, and how it came about.

@@ -84,18 +84,45 @@ fn or_not_set(value: &str) -> &str {
     if value.is_empty() { "not set" } else { value }
 }
 
+/// A setting that was to have another value, which takes a restart. Displayed as one line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// The setting; none of these is secret.
+    pub setting: &'static Setting,
+    /// What it is, as it is written in the file.
+    pub running: String,
+    /// What it was to be, likewise.
+    pub wanted: String,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            running,
+            wanted,
+        } = self;
+        write!(
+            f,
+            "{} = {wanted} takes a restart, until which it is {running}",
+            setting.key()
+        )
+    }
+}
+
 impl Config {
     /// This configuration as far as a server that runs with another can take it over: settings that take a restart have their
-    /// values of there. Tells which those are, from what the server keeps to what was wanted.
+    /// values of there. Tells which of those were to be others.
     #[must_use]
-    pub fn for_running(mut self, running: &Self) -> (Self, Vec<Change>) {
-        let kept: Vec<Change> = changes(running, &self, None, settings(), fields())
-            .filter(|change| {
-                matches!(change, Change::Setting { setting, .. } if setting.needs_restart())
-            })
-            .collect();
+    pub fn for_running(mut self, running: &Self) -> (Self, Vec<Kept>) {
+        let mut kept = Vec::new();
         for (setting, field) in settings().iter().zip(fields()) {
-            if setting.needs_restart() {
+            if setting.needs_restart() && !(field.is_same)(running, &self) {
+                kept.push(Kept {
+                    setting,
+                    running: (field.to_toml)(running),
+                    wanted: (field.to_toml)(&self),
+                });
                 (field.copy)(running, &mut self);
             }
         }
@@ -183,8 +210,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "listen = \"127.0.0.1:9000\" (was \"127.0.0.1:8000\")",
-                "mailbox.entries = 16 (was 4_096)"
+                "listen = \"127.0.0.1:9000\" takes a restart, until which it is \"127.0.0.1:8000\"",
+                "mailbox.entries = 16 takes a restart, until which it is 4_096"
             ]
         );
         let mut expected = Config::default();

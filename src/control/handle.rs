@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::reload::{self, Prepared};
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
 use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
 use crate::publication::{Draft, Position};
@@ -42,6 +43,11 @@ pub enum Letter {
     Connection { name: ConnectionName, order: Order },
     /// Close all connections within so many ms.
     Drain { drain_ms: u64 },
+    /// Work with other settings.
+    Reload {
+        prepared: Box<Prepared>,
+        answer: reload::Answer,
+    },
 }
 
 /// Publishes and speaks to connections from any thread, while the server runs.
@@ -64,7 +70,7 @@ pub enum Letter {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
-    letters: mpsc::Sender<Letter>,
+    pub(super) letters: mpsc::Sender<Letter>,
     draining: Arc<AtomicBool>,
 }
 

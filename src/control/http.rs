@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -21,18 +21,18 @@ const HELP: &str = "pushring, internal listener\n\
     POST /pub/{channel}   publishes the body\n\
     POST /api/publish     {\"channel\": \"news\", \"data\": any JSON}\n\
     POST /api/{method}    broadcast, batch, subscribe, unsubscribe, disconnect, presence, presence_stats,\n\
-    \x20                     history, history_remove, channels, info\n\
+    \x20                     history, history_remove, channels, info, reload\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";
 
 /// All routes of the internal listener.
 pub fn router(control: Arc<Control>) -> Router {
-    let message = DefaultBodyLimit::max(control.message_bytes_max);
+    let message = middleware::from_fn_with_state(control.clone(), limit_message);
     let keyed = Router::new()
         .route("/pub/{*channel}", post(publish_body).layer(message))
         .route("/pub/", post(publish_body))
-        .merge(api::routes(control.message_bytes_max))
+        .merge(api::routes(&control))
         .layer(middleware::from_fn_with_state(control.clone(), key::check));
     Router::new()
         .route("/", get(async || HELP))
@@ -42,6 +42,16 @@ pub fn router(control: Arc<Control>) -> Router {
         .merge(keyed)
         .fallback(async || (StatusCode::NOT_FOUND, HELP))
         .with_state(control)
+}
+
+/// Refuses bodies that are longer than a message may be at this moment.
+async fn limit_message(
+    State(control): State<Arc<Control>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    DefaultBodyLimit::max(control.message_bytes_max()).apply(&mut request);
+    next.run(request).await
 }
 
 /// `POST /pub/{channel}`: the body is the message.
@@ -110,7 +120,7 @@ fn says_binary(headers: &HeaderMap) -> bool {
 fn refuse_body(control: &Control, error: &BytesRejection) -> Response {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let max = control.message_bytes_max;
+            let max = control.message_bytes_max();
             let reason =
                 format!("the message has more than {max} bytes (limits.message_bytes_max)\n");
             (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()

@@ -10,20 +10,21 @@ mod key;
 mod metrics;
 mod node;
 mod office;
+mod reload;
 mod surveys;
 
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
 pub(crate) use handle::Letter;
 pub use handle::{Counts, Handle, PostError, PublishError};
 pub use office::Office;
+pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader};
 
-use crate::config::Config;
 use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
 use node::Node;
@@ -32,38 +33,37 @@ use node::Node;
 pub struct Control {
     handle: Handle,
     registry: Registry,
-    /// Replaced as a whole, and locked for no longer than that takes.
-    rules: RwLock<Arc<Rules>>,
-    message_bytes_max: usize,
+    live: LiveWatch,
+    reload: Option<Arc<Reload>>,
     node: Node,
 }
 
 impl Control {
-    /// For a server whose shards all run.
+    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again.
     pub fn new(
-        config: &Config,
-        rules: Arc<Rules>,
+        live: LiveWatch,
         handle: Handle,
         shards: Vec<Arc<ShardMetrics>>,
+        reload: Option<Arc<Reload>>,
     ) -> Arc<Self> {
+        let node = Node::new(live.borrow().config.listen);
         Arc::new(Self {
             handle,
             registry: metrics::registry(shards),
-            rules: RwLock::new(rules),
-            message_bytes_max: config.limits.message_bytes_max,
-            node: Node::new(config.listen),
+            node,
+            live,
+            reload,
         })
     }
 
-    /// From now on other rules hold for calls: which API keys there are.
-    pub fn set_rules(&self, rules: Arc<Rules>) {
-        // Whoever held it cannot have left it half done.
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    /// The longest message, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.live.borrow().config.limits.message_bytes_max
     }
 
+    /// What holds for calls at this moment: which API keys there are.
     fn rules(&self) -> Arc<Rules> {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        rules.clone()
+        self.live.borrow().rules.clone()
     }
 }
 

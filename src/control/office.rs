@@ -9,6 +9,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Letter, Placed};
+use super::reload::{ReloadError, Reloader};
 use super::surveys::Surveys;
 use crate::channel::Answer;
 use crate::reactor::Mailboxes;
@@ -31,6 +32,8 @@ pub struct Office {
     outgoing: VecDeque<(usize, Request)>,
     calls: HashMap<u64, Call>,
     next_call: u64,
+    reloader: Reloader,
+    draining: bool,
     surveys: Surveys,
     /// The shards that have not drained.
     alive: Vec<usize>,
@@ -46,6 +49,7 @@ impl Office {
         letters: mpsc::Receiver<Letter>,
         shards: usize,
         hash_seed: u64,
+        reloader: Reloader,
     ) -> io::Result<Self> {
         let bell = mail.bell().watch()?;
         Ok(Self {
@@ -57,6 +61,8 @@ impl Office {
             outgoing: VecDeque::new(),
             calls: HashMap::new(),
             next_call: 0,
+            reloader,
+            draining: false,
             surveys: Surveys::default(),
             alive: (0..shards).collect(),
         })
@@ -151,7 +157,19 @@ impl Office {
                     self.outgoing.push_back((shard, request));
                 }
             }
+            Letter::Reload { answer, .. } if self.draining => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(ReloadError::ShuttingDown));
+            }
+            Letter::Reload { prepared, answer } => {
+                if let Some(live) = self.reloader.begin(*prepared, answer) {
+                    let reloads =
+                        (0..self.shards).map(|shard| (shard, Request::Reload(live.clone())));
+                    self.outgoing.extend(reloads);
+                }
+            }
             Letter::Drain { drain_ms } => {
+                self.draining = true;
                 let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
                 self.outgoing.extend(drains);
             }
@@ -199,6 +217,7 @@ impl Office {
                             let _ = asker.send(*answer);
                         }
                     }
+                    Delivery::Reloaded { version } => self.reloader.note(version),
                     Delivery::Surveyed { ticket, answer } => {
                         self.surveys.note(ticket.asker, peer, *answer);
                     }

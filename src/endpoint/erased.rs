@@ -6,6 +6,7 @@ use super::{
     Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
 };
 use crate::channel::{Answer, Refused};
+use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
 use crate::ws::close::CloseCode;
 use crate::ws::handshake::Refusal;
@@ -64,6 +65,7 @@ pub trait Erased {
         reason: &str,
         context: &mut Context<'_>,
     );
+    fn reloaded(&mut self, config: &Config);
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -170,6 +172,10 @@ impl<E: Endpoint> Erased for E {
         }
     }
 
+    fn reloaded(&mut self, config: &Config) {
+        Endpoint::reloaded(self, config);
+    }
+
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
         if let Ok(state) = state.downcast() {
             Endpoint::close(self, *state, closed, publisher);
@@ -190,6 +196,13 @@ impl Endpoints {
     /// Calls the factories of all routes.
     pub fn new(routes: &Routes) -> Self {
         Self(routes.instances().collect())
+    }
+
+    /// Tells all instances of other settings.
+    pub(crate) fn reload(&mut self, config: &Config) {
+        for endpoint in &mut self.0 {
+            endpoint.reloaded(config);
+        }
     }
 
     /// The instance of a route.

@@ -21,6 +21,7 @@ mod erased;
 pub(crate) mod event_stream;
 mod message;
 mod order;
+mod page;
 pub mod raw;
 mod request;
 mod route;
@@ -35,8 +36,9 @@ pub use erased::Endpoints;
 pub(crate) use erased::{Erased, State};
 pub use message::{Message, Payload};
 pub use order::{Addressee, Order, OrderedSubscription};
+pub use page::Page;
 pub use request::{Attributes, Request};
-pub use route::{Destination, Found, Opening, Page, Route, RouteError, Routes};
+pub use route::{Destination, Found, Opening, Route, RouteError, Routes};
 
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -213,6 +215,12 @@ pub trait Endpoint: 'static {
         context: &mut Context<'_>,
     ) {
         let _ = (state, code, reason, context);
+    }
+
+    /// The server's settings have changed while it runs; [`Context::rules`] says from now on what they say. For endpoints that
+    /// keep something of the configuration.
+    fn reloaded(&mut self, config: &Config) {
+        let _ = config;
     }
 
     /// The connection is over. Called exactly once for each that was opened, whichever way it

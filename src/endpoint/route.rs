@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-
-use bytes::{BufMut, Bytes};
+use std::sync::Arc;
 
 use super::Endpoint;
 use super::erased::Erased;
 use super::event_stream::{self, Answer};
+use super::page::Page;
 use super::request::{Attributes, Request};
 use crate::channel::NameError;
+use crate::config::Config;
 use crate::ws::deflate::Policy;
 use crate::ws::handshake::{self, Head, OriginPatternError, Origins, Preference, Refusal, Upgrade};
 use crate::ws::message::Limits;
@@ -55,6 +56,7 @@ pub struct Route {
     subprotocols: Vec<&'static str>,
     preference: Preference,
     message_bytes_max: Option<usize>,
+    message_bytes_max_of: Option<fn(&Config) -> usize>,
     event_stream: bool,
     interceptor: Option<Interceptor>,
 }
@@ -78,6 +80,7 @@ impl Route {
             subprotocols: Vec::new(),
             preference: Preference::Client,
             message_bytes_max: None,
+            message_bytes_max_of: None,
             event_stream: false,
             interceptor: None,
         }
@@ -120,6 +123,12 @@ impl Route {
         self
     }
 
+    /// What [`Route::message_bytes_max`] is with other settings, where it depends on those.
+    pub(crate) fn message_bytes_max_of(mut self, of: fn(&Config) -> usize) -> Self {
+        self.message_bytes_max_of = Some(of);
+        self
+    }
+
     /// Serves event streams at the same paths (Server-Sent Events; HTML Standard, section 9.2): to requests with
     /// `Accept: text/event-stream` that open no WebSocket.
     ///
@@ -144,43 +153,6 @@ impl Route {
     ) -> Self {
         self.interceptor = Some(Box::new(interceptor));
         self
-    }
-}
-
-/// A static document on the public listener, such as the page whose script then connects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The path or pattern that it is found at.
-    pub pattern: String,
-    /// Its media type.
-    pub content_type: &'static str,
-    /// What it says.
-    pub body: Bytes,
-}
-
-impl Page {
-    /// Answers a request for it, after which the connection is closed.
-    ///
-    /// # Errors
-    /// 405 for a method that is neither GET nor HEAD.
-    pub fn put_response(&self, method: &str, out: &mut impl BufMut) -> Result<(), Refusal> {
-        if !matches!(method, "GET" | "HEAD") {
-            return Err(
-                Refusal::new(405, "a page is fetched with GET").with_header("Allow", "GET, HEAD")
-            );
-        }
-        out.put_slice(
-            format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\r\n",
-                self.content_type,
-                self.body.len()
-            )
-            .as_bytes(),
-        );
-        if method == "GET" {
-            out.put_slice(&self.body);
-        }
-        Ok(())
     }
 }
 
@@ -222,10 +194,34 @@ enum Target {
     Page(u16),
 }
 
-/// A route with its origins parsed.
+/// A route with what depends on settings.
 struct Prepared {
     origins: Origins,
-    route: Route,
+    message_bytes_max: Option<usize>,
+    route: Arc<Route>,
+}
+
+impl Prepared {
+    /// With the origins that hold where a route does not say.
+    fn new(
+        route: Arc<Route>,
+        message_bytes_max: Option<usize>,
+        (allowed, missing_allowed): (&[String], bool),
+    ) -> Result<Self, RouteError> {
+        let allowed = route.origins.as_deref().unwrap_or(allowed);
+        let missing_allowed = route.missing_origin.unwrap_or(missing_allowed);
+        match Origins::parse(allowed, missing_allowed) {
+            Ok(origins) => Ok(Self {
+                origins,
+                message_bytes_max,
+                route,
+            }),
+            Err(error) => Err(RouteError::Origin {
+                pattern: route.pattern.clone(),
+                error,
+            }),
+        }
+    }
 }
 
 /// Where a path leads.
@@ -261,7 +257,7 @@ impl Routes {
     pub fn new(
         routes: Vec<Route>,
         pages: Vec<Page>,
-        (allowed, missing_allowed): (&[String], bool),
+        origins: (&[String], bool),
         not_found: &'static str,
     ) -> Result<Self, RouteError> {
         if routes.len() + pages.len() > TARGETS_MAX {
@@ -281,15 +277,8 @@ impl Routes {
         let routes = routes
             .into_iter()
             .map(|route| {
-                let allowed = route.origins.as_deref().unwrap_or(allowed);
-                let missing_allowed = route.missing_origin.unwrap_or(missing_allowed);
-                match Origins::parse(allowed, missing_allowed) {
-                    Ok(origins) => Ok(Prepared { origins, route }),
-                    Err(error) => Err(RouteError::Origin {
-                        pattern: route.pattern,
-                        error,
-                    }),
-                }
+                let message_bytes_max = route.message_bytes_max;
+                Prepared::new(Arc::new(route), message_bytes_max, origins)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -297,6 +286,25 @@ impl Routes {
             routes,
             pages,
             not_found,
+        })
+    }
+
+    /// The same routes and pages with other settings.
+    ///
+    /// # Errors
+    /// [`RouteError::Origin`].
+    pub(crate) fn renewed(&self, config: &Config) -> Result<Self, RouteError> {
+        let origins = (&*config.origins.allowed, config.origins.missing_allowed);
+        let routes = self.routes.iter().map(|Prepared { route, .. }| {
+            let of_config = route.message_bytes_max_of.map(|of| of(config));
+            let message_bytes_max = of_config.or(route.message_bytes_max);
+            Prepared::new(route.clone(), message_bytes_max, origins)
+        });
+        Ok(Self {
+            router: self.router.clone(),
+            routes: routes.collect::<Result<_, _>>()?,
+            pages: self.pages.clone(),
+            not_found: self.not_found,
         })
     }
 
@@ -326,8 +334,7 @@ impl Routes {
 
     /// Bounds of the messages of a route's clients.
     pub(crate) fn limits(&self, route: u16, general: Limits) -> Limits {
-        let route = &self.routes[usize::from(route)].route;
-        let message_bytes_max = route.message_bytes_max;
+        let message_bytes_max = self.routes[usize::from(route)].message_bytes_max;
         Limits {
             message_bytes_max: message_bytes_max.unwrap_or(general.message_bytes_max),
         }
@@ -353,7 +360,7 @@ impl<'a> Destination<'a> {
         peer: IpAddr,
         deflate: Option<&Policy>,
     ) -> Result<(Opening, Request<'a>), Refusal> {
-        let Prepared { origins, route } = self.prepared;
+        let Prepared { origins, route, .. } = self.prepared;
         let streams = route.event_stream;
         let answer = streams.then(|| event_stream::negotiate(head, origins));
         let opening = match answer.flatten().transpose()? {
@@ -410,6 +417,8 @@ impl From<NameError> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::endpoint::{Context, Message};
 

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use socket2::Socket;
 
-use super::is_drain;
 use super::ready::{Armed, Token};
 use super::sockets::Sockets;
+use super::{is_drain, unanswered_max};
 use crate::shard::mail::Request;
 use crate::shard::{Admission, Shard};
 
@@ -104,8 +104,15 @@ impl Acceptor {
         }
     }
 
-    /// Stops listening when the server drains.
+    /// Stops listening when the server drains, and has connections inherit what other settings say.
     pub fn note_request(&mut self, request: &Request) {
+        if let (Request::Reload(live), Some(listener)) = (request, &self.listener)
+            && let Err(error) = listener.set_tcp_user_timeout(Some(unanswered_max(&live.config)))
+        {
+            tracing::warn!(
+                "new connections keep the time that peers may leave bytes unacknowledged: {error}"
+            );
+        }
         if is_drain(request) {
             // Dropping the poll leaves it to the ring until the socket's end completes it.
             if let Some(listener) = self.listener.take() {
@@ -138,4 +145,37 @@ fn is_starvation(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::reactor::bind_shared;
+    use crate::session;
+    use crate::shard::Live;
+
+    #[test]
+    fn connections_that_come_after_a_reload_inherit_what_it_says() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = Config::default();
+        let before = unanswered_max(&config);
+        let listener = bind_shared(any, 1, 8, before, "listen").unwrap().remove(0);
+        let mut acceptor = Acceptor::new(listener);
+        let sessions = session::Settings::new(&config).unwrap();
+        config.timeouts.ping_interval_ms = 1_000;
+        let now = unanswered_max(&config);
+        acceptor.note_request(&Request::Reload(Arc::new(Live {
+            version: 1,
+            config: Arc::new(config),
+            sessions: Arc::new(sessions),
+            rules: Arc::default(),
+        })));
+        let listener = acceptor.listener.unwrap();
+        assert_ne!(before, now);
+        assert_eq!(listener.tcp_user_timeout().unwrap(), Some(now));
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::SetupError;
+use crate::config::{Config, Timeouts};
 
 /// How long an address that is in use is tried again: the kernel takes a killed process's rings
 /// down in the background, and for that long its sockets still listen.
@@ -49,6 +50,18 @@ pub fn bind_shared(
             })
             .collect()
     })
+}
+
+/// How long a peer may leave bytes unacknowledged: as long as one that is alive may stay silent, and beyond that as long
+/// as one may take nothing, for to end those is the business of backlogs.
+pub fn unanswered_max(config: &Config) -> Duration {
+    let Timeouts {
+        ping_interval_ms,
+        pong_timeout_ms,
+        ..
+    } = config.timeouts;
+    let backlog_ms = config.slow_consumer.backlog_age_ms_max;
+    Duration::from_millis(ping_interval_ms + pong_timeout_ms + backlog_ms)
 }
 
 /// Binds one socket that shares its address with nobody.

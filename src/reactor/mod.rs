@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 pub use error::SetupError;
-pub use listen::{bind_alone, bind_shared};
+pub use listen::{bind_alone, bind_shared, unanswered_max};
 pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;
@@ -133,8 +133,6 @@ struct Reactor {
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
-    /// The setting `fanout.rest_percent`.
-    rest_percent: u32,
 }
 
 impl Reactor {
@@ -156,7 +154,6 @@ impl Reactor {
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
-            rest_percent: parts.config.fanout.rest_percent,
         }
     }
 
@@ -318,7 +315,7 @@ impl Reactor {
     /// After a flush of many short sends during which more has come in, lets still more come in: what
     /// arrives together leaves together, and a send costs much the same however much it holds.
     async fn rest(&mut self, sent: &Sent) {
-        let rest = sent.rest(self.rest_percent);
+        let rest = sent.rest(self.shard.config().fanout.rest_percent);
         if rest.is_zero() || self.shard.has_work() {
             return;
         }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{Server, StartError};
-use crate::config::Config;
-use crate::control::{Handle, Letter};
+use crate::config::{Config, ConfigError};
+use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
 
 /// For paths that lead nowhere.
@@ -55,6 +55,8 @@ pub struct Builder {
     centrifuge: bool,
     internal: bool,
     heed_signals: bool,
+    load: Option<Load>,
+    hear: Option<Hear>,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -65,6 +67,8 @@ pub(super) struct Plan {
     pub routes: Routes,
     pub internal: bool,
     pub heed_signals: bool,
+    pub load: Option<Load>,
+    pub hear: Option<Hear>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -81,6 +85,8 @@ impl Builder {
             centrifuge: false,
             internal: false,
             heed_signals: false,
+            load: None,
+            hear: None,
             handle,
             letters,
         }
@@ -147,6 +153,22 @@ impl Builder {
         self
     }
 
+    /// Says how to read the configuration again, for `POST /api/reload` of the internal listener and, with
+    /// [`Builder::heed_signals`], for SIGHUP. A program can do without and call [`Handle::reload`].
+    pub fn reload_from(
+        mut self,
+        load: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        self.load = Some(Box::new(load));
+        self
+    }
+
+    /// Is called with the settings whenever others hold, on a thread that must not be blocked.
+    pub fn on_reload(mut self, hear: impl Fn(&Config) + Send + 'static) -> Self {
+        self.hear = Some(Box::new(hear));
+        self
+    }
+
     /// Adds the endpoint of Centrifugo's client protocol: `/connection/websocket`.
     pub fn centrifuge_protocol(mut self) -> Self {
         self.centrifuge = true;
@@ -197,6 +219,8 @@ impl Builder {
             routes,
             internal: self.internal,
             heed_signals: self.heed_signals,
+            load: self.load,
+            hear: self.hear,
             handle: self.handle,
             letters: self.letters,
         })

@@ -9,22 +9,21 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::Config;
-use crate::control::{self, Control, Handle, Letter, Office};
+use crate::control::{self, Control, Handle, Letter, LiveWatch, Load, Office, Reload, Reloader};
 use crate::metrics::ShardMetrics;
 use crate::reactor::Mailboxes;
-use crate::rules::Rules;
 use crate::shard::Identity;
 
 /// What it is started with.
 pub struct ControlThread {
-    pub config: Arc<Config>,
+    pub reloader: Reloader,
+    /// Where the configuration is read again, if that can be.
+    pub load: Option<Load>,
     /// The internal listener's socket.
     pub listener: Option<TcpListener>,
     pub mail: Mailboxes,
     pub letters: mpsc::Receiver<Letter>,
     pub handle: Handle,
-    pub rules: Arc<Rules>,
     /// Of any shard.
     pub identity: Identity,
     pub metrics: Vec<Arc<ShardMetrics>>,
@@ -41,21 +40,28 @@ impl ControlThread {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let live = self.reloader.watch();
+        let handle = self.handle.clone();
+        let reload = self.load.map(|load| Arc::new(Reload::new(load, handle)));
         let office = {
             let _inside = runtime.enter();
             if self.heed_signals {
                 let terminate = signal(SignalKind::terminate())?;
                 let interrupt = signal(SignalKind::interrupt())?;
-                let drain_ms = self.config.timeouts.drain_ms;
-                let handle = self.handle.clone();
-                tokio::spawn(drain_on_signal(terminate, interrupt, handle, drain_ms));
+                let (handle, live) = (self.handle.clone(), live.clone());
+                tokio::spawn(drain_on_signal(terminate, interrupt, handle, live));
+                // Without a configuration to read it keeps the kernel's meaning, which is the process's end.
+                if let Some(reload) = reload.clone() {
+                    let hang_up = signal(SignalKind::hangup())?;
+                    tokio::spawn(reload_on_signal(hang_up, reload));
+                }
             }
             let Identity {
                 shards, hash_seed, ..
             } = self.identity;
-            Office::open(self.mail, self.letters, shards, hash_seed)?
+            Office::open(self.mail, self.letters, shards, hash_seed, self.reloader)?
         };
-        let control = Control::new(&self.config, self.rules, self.handle, self.metrics);
+        let control = Control::new(live, self.handle, self.metrics, reload);
         let listener = self.listener;
         std::thread::Builder::new()
             .name("control".to_owned())
@@ -87,12 +93,20 @@ fn attend(runtime: &Runtime, office: Office, control: Arc<Control>, listener: Op
     });
 }
 
+/// Each signal has the configuration read again. Those that come meanwhile are one.
+async fn reload_on_signal(mut hang_up: Signal, reload: Arc<Reload>) {
+    while hang_up.recv().await.is_some() {
+        // The log tells what came of it.
+        let _ = reload.run("SIGHUP").await;
+    }
+}
+
 /// The first signal drains, the second ends the process at once.
 async fn drain_on_signal(
     mut terminate: Signal,
     mut interrupt: Signal,
     handle: Handle,
-    drain_ms: u64,
+    live: LiveWatch,
 ) {
     let mut wait = async || {
         tokio::select! {
@@ -101,6 +115,7 @@ async fn drain_on_signal(
         }
     };
     let first = wait().await;
+    let drain_ms = live.borrow().config.timeouts.drain_ms;
     tracing::info!(
         "{first}: closing all connections within {drain_ms} ms; a second signal ends at once"
     );

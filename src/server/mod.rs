@@ -25,22 +25,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use socket2::Socket;
 
-pub use crate::control::{Handle, PostError, PublishError};
+pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
 pub use builder::Builder;
 
 use crate::access::AccessError;
 use crate::channel::ShardSet;
-use crate::config::{Config, ConfigError, Timeouts};
+use crate::config::{Config, ConfigError};
+use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
 use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
-use crate::shard::Identity;
+use crate::shard::{Identity, Live};
 use builder::Plan;
 use control_thread::ControlThread;
 
@@ -77,7 +78,7 @@ pub struct Server {
     public: SocketAddr,
     internal: Option<SocketAddr>,
     handle: Handle,
-    drain_ms: u64,
+    live: LiveWatch,
     shards: Vec<JoinHandle<()>>,
     control: JoinHandle<()>,
 }
@@ -119,7 +120,8 @@ impl Server {
     /// # Panics
     /// Inside of an asynchronous runtime, which may not be blocked.
     pub fn shut_down(self) {
-        self.handle.drain_blocking(self.drain_ms);
+        let drain_ms = self.live.borrow().config.timeouts.drain_ms;
+        self.handle.drain_blocking(drain_ms);
         self.wait();
     }
 
@@ -138,7 +140,7 @@ impl Server {
             return Err(StartError::TooManyShards(shards));
         }
         let backlog = config.reactor.listen_backlog;
-        let unanswered_max = unanswered_max(&config);
+        let unanswered_max = reactor::unanswered_max(&config);
         let listeners =
             reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
         let public = address_of(&listeners).unwrap_or(config.listen);
@@ -178,13 +180,22 @@ impl Server {
             core: (shards <= cores.len()).then(|| cores[shard]),
         });
         let threads = start_shards(parts)?;
-        let control = ControlThread {
+        let live = Live {
+            version: 0,
             config: config.clone(),
+            sessions,
+            rules,
+        };
+        let hear = plan.hear.unwrap_or_else(|| Box::new(|_| {}));
+        let reloader = Reloader::new(live, shards, hear);
+        let live = reloader.watch();
+        let control = ControlThread {
+            reloader,
+            load: plan.load,
             listener: internal,
             mail: control_mail,
             letters: plan.letters,
             handle: plan.handle.clone(),
-            rules,
             identity,
             metrics,
             heed_signals: plan.heed_signals,
@@ -195,7 +206,7 @@ impl Server {
             public,
             internal: internal_address,
             handle: plan.handle,
-            drain_ms: config.timeouts.drain_ms,
+            live,
             shards: threads,
             control,
         })
@@ -251,18 +262,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-/// How long a peer may leave bytes unacknowledged: as long as one that is alive may stay silent, and beyond that as long
-/// as one may take nothing, for to end those is the business of backlogs.
-fn unanswered_max(config: &Config) -> Duration {
-    let Timeouts {
-        ping_interval_ms,
-        pong_timeout_ms,
-        ..
-    } = config.timeouts;
-    let backlog_ms = config.slow_consumer.backlog_age_ms_max;
-    Duration::from_millis(ping_interval_ms + pong_timeout_ms + backlog_ms)
 }
 
 fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {

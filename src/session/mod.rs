@@ -91,6 +91,16 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same routes with other settings.
+    ///
+    /// # Errors
+    /// An origin pattern that is none.
+    pub fn renewed(&self, config: &Config) -> Result<Self, RouteError> {
+        Ok(Self::with_routes(config, self.routes.renewed(config)?))
+    }
+}
+
 /// What a session works with while it is fed.
 pub struct Surroundings<'a> {
     /// What holds for all.

@@ -50,6 +50,18 @@ impl Fanout {
         }
     }
 
+    /// From now on a lane or a handout with so many pending bytes is full.
+    pub(super) fn set_lane_bytes_max(&mut self, lane_bytes_max: usize) {
+        self.lane_bytes_max = lane_bytes_max;
+        let lanes = self.lanes.iter().map(|(_, lane)| lane.pending_bytes());
+        let handouts = self
+            .channels
+            .values()
+            .filter_map(|local| local.handout.as_ref());
+        let pending = lanes.chain(handouts.map(|handout| handout.pending_bytes()));
+        self.full = pending.filter(|&bytes| bytes >= lane_bytes_max).count();
+    }
+
     /// Whether some lane must be flushed before anything is added.
     pub fn is_full(&self) -> bool {
         self.full > 0

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Live;
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused, Verdict};
 use crate::endpoint::{Addressee, Order};
 use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Publication, Since};
@@ -229,6 +230,8 @@ pub enum Request {
         /// Over how long the closes are spread, in ms.
         drain_ms: u64,
     },
+    /// From the control thread: other settings hold from the next turn on. Answered by [`Delivery::Reloaded`] then.
+    Reload(Arc<Live>),
 }
 
 /// From the owner of a channel to a shard with subscribers, or back to an asker.
@@ -295,6 +298,11 @@ pub enum Delivery {
     /// To the other shards at the beginning of a drain: whatever was published before is in the
     /// mailbox before this.
     DrainBegun,
+    /// Answers [`Request::Reload`]: those settings hold.
+    Reloaded {
+        /// [`Live::version`].
+        version: u64,
+    },
     /// To the control thread: the shard has closed all its connections and ends.
     Drained,
 }

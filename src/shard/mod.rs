@@ -41,6 +41,7 @@ mod patterns;
 mod post;
 mod rate;
 mod recover;
+mod reload;
 mod slow;
 mod subscribe;
 mod survey;
@@ -55,6 +56,7 @@ use foldhash::quality::FixedState;
 
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
+pub use reload::Live;
 
 use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
@@ -164,6 +166,8 @@ pub struct Shard {
     hands_left: usize,
     /// What those who came back have missed, as lanes send it.
     recovered: Recovered,
+    /// Settings to be taken over with the next turn, and who is told then.
+    reloads: VecDeque<(usize, Arc<Live>)>,
     /// Subscriptions to patterns that some shard has not answered for yet.
     pending_patterns: PendingPatterns,
 }
@@ -192,14 +196,7 @@ impl Shard {
             ),
             queues: Queues::new(
                 hasher.clone(),
-                QueueLimits {
-                    queues_max: config.queues.queues_max,
-                    messages_max: config.queues.queue_messages_max,
-                    bytes_max: config.queues.queue_bytes_max,
-                    total_bytes_max: config.queues.shard_bytes_max,
-                    window_bytes_max: config.queues.window_bytes_max,
-                    deliveries_max: config.queues.deliveries_max,
-                },
+                queue_limits(&config),
                 identity.first_epoch | QUEUES,
             ),
             idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
@@ -225,6 +222,7 @@ impl Shard {
             handed: VecDeque::new(),
             hands_left: 0,
             recovered: Recovered::default(),
+            reloads: VecDeque::new(),
             pending_patterns: PendingPatterns::default(),
             endpoints: Endpoints::new(&sessions.routes),
             hasher,
@@ -302,6 +300,7 @@ impl Shard {
     /// Whether another turn would get something done without anything new arriving.
     pub fn has_work(&self) -> bool {
         self.outbox.has_work()
+            || !self.reloads.is_empty()
             || self.fanout.is_dirty()
             || !self.confirmations.is_empty()
             || self.has_handouts()
@@ -352,6 +351,7 @@ impl Shard {
     /// ends at a certain time; nothing here waits by it.
     pub fn begin_turn(&mut self, now_ms: u64, unix_ms: u64) {
         self.unix_ms = unix_ms;
+        self.take_over(now_ms);
         // Only those that are there: what is published in answer to one has the next turn.
         for _ in 0..self.confirmations.len() {
             if let Some((ticket, result)) = self.confirmations.pop_front() {
@@ -411,6 +411,17 @@ impl Shard {
             connection.paused = false;
             self.effects.push_back(Effect::Read(id));
         }
+    }
+}
+
+fn queue_limits(config: &Config) -> QueueLimits {
+    QueueLimits {
+        queues_max: config.queues.queues_max,
+        messages_max: config.queues.queue_messages_max,
+        bytes_max: config.queues.queue_bytes_max,
+        total_bytes_max: config.queues.shard_bytes_max,
+        window_bytes_max: config.queues.window_bytes_max,
+        deliveries_max: config.queues.deliveries_max,
     }
 }
 

@@ -60,6 +60,7 @@ impl Shard {
             Request::Connection { key, order } => self.handle_order(now_ms, key, order),
             Request::Survey { ticket, survey } => self.handle_survey(now_ms, from, ticket, *survey),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
+            Request::Reload(live) => self.note_reload(from, live),
         }
     }
 
@@ -99,8 +100,8 @@ impl Shard {
                 self.go_on_draining(now_ms);
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
-            // Nobody on a shard asks for this.
-            Delivery::Drained | Delivery::Surveyed { .. } => {}
+            // No shard asks for these.
+            Delivery::Reloaded { .. } | Delivery::Drained | Delivery::Surveyed { .. } => {}
         }
     }
 
@@ -372,6 +373,14 @@ impl Shard {
         if let Some(ticket) = done {
             self.answer(now_ms, from, Delivery::Done { ticket });
         }
+        self.send_handed(now_ms, out);
+        if let Some(begun) = begun {
+            self.answer(now_ms, from, begun);
+        }
+    }
+
+    /// Sends messages of queues to who has them now.
+    pub(super) fn send_handed(&mut self, now_ms: u64, out: Vec<Handed<Consumer>>) {
         for Handed {
             consumer,
             publication,
@@ -384,9 +393,6 @@ impl Shard {
                 redelivered,
             };
             self.answer(now_ms, consumer.shard, Delivery::Handed(Box::new(message)));
-        }
-        if let Some(begun) = begun {
-            self.answer(now_ms, from, begun);
         }
     }
 }

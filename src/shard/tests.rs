@@ -13,6 +13,7 @@ mod merging;
 mod patterns;
 mod queues;
 mod recovery;
+mod reload;
 mod slow;
 mod stomp;
 mod timers;

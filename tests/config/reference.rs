@@ -157,3 +157,19 @@ fn the_line_above_each_number_states_its_unit_bounds_default_and_variable() {
         settings().iter().filter(|s| s.bounds.is_some()).count()
     );
 }
+
+/// What the README shows can be written so.
+#[test]
+fn the_example_in_the_readme_loads() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = text.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme-example.toml");
+    std::fs::write(&path, example).unwrap();
+    let config = load(Some(&path), std::iter::empty(), Overrides::default()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(config.validate().unwrap(), []);
+    assert!(config.auth.checks_tokens());
+    assert_eq!(config.namespaces.len(), 1);
+}

@@ -78,6 +78,14 @@ pub fn deliveries(world: &World) -> Result<(), String> {
     subscribers(world)
 }
 
+/// Every shard works with the newest settings; those that were asked for before a drain were taken over before it.
+pub fn reloads(world: &World) -> Result<(), String> {
+    match &world.reload_fault {
+        Some(fault) => Err(fault.clone()),
+        None => world.reloads.check(),
+    }
+}
+
 /// A drain has ended: all connections are closed, and whoever read was told so, in time.
 pub fn drained(world: &World) -> Result<(), String> {
     let drain_ms = world.plan.drain_ms.unwrap_or(0);

@@ -68,6 +68,8 @@ pub struct Plan {
     pub control_rests: usize,
     /// The control thread publishes in a step.
     pub control_publishes: usize,
+    /// Other settings come in a step.
+    pub reloads: usize,
     /// A client resets, vanishes or leaves some time.
     pub client_quits: usize,
     /// A client misbehaves.
@@ -128,6 +130,7 @@ impl Plan {
             clock_jump: some(rng, 30),
             control_rests: some(rng, 950),
             control_publishes: some(rng, 800),
+            reloads: some(rng, 60),
             client_quits: some(rng, 500),
             client_misbehaves: some(rng, 300),
             client_slow: some(rng, 700),

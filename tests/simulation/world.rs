@@ -18,6 +18,7 @@ use super::client::{self, Client, Quit, Role};
 use super::driver::{Context, Driver};
 use super::mail::Mail;
 use super::plan::Plan;
+use super::reloads::Reloads;
 use super::rng::Rng;
 use super::stomper::Stomper;
 use super::subscription::{Mode, To};
@@ -55,6 +56,9 @@ pub struct World {
     calm: bool,
     draining: bool,
     control_outgoing: VecDeque<(usize, Request)>,
+    pub reloads: Reloads,
+    /// What was wrong with a shard's word about a reload.
+    pub reload_fault: Option<String>,
 }
 
 impl World {
@@ -102,6 +106,8 @@ impl World {
             calm: true,
             draining: false,
             control_outgoing: VecDeque::new(),
+            reloads: Reloads::new(&plan.config, sessions, plan.shards),
+            reload_fault: None,
             plan,
             rng,
         })
@@ -113,7 +119,7 @@ impl World {
     }
 
     /// Clients come, publish, are slow and go; everything that can go wrong does.
-    pub fn run_traffic(&mut self) {
+    pub fn run_traffic(&mut self) -> Result<(), String> {
         self.calm = false;
         let drain_at = self.plan.steps * 3 / 4;
         for step in 1..=self.plan.steps {
@@ -131,8 +137,12 @@ impl World {
             if !self.draining && self.rng.chance(self.plan.control_publishes) {
                 self.publish_by_control();
             }
+            if !self.draining && self.rng.chance(self.plan.reloads) {
+                self.reload()?;
+            }
             self.advance();
         }
+        Ok(())
     }
 
     /// Nothing goes wrong any more: everybody reads, until nothing is left to be done.
@@ -241,6 +251,13 @@ impl World {
             self.control_outgoing
                 .push_back((shard, Request::Drain { drain_ms }));
         }
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let request = self.reloads.draw(&mut self.rng)?;
+        let all = (0..self.plan.shards).map(|shard| (shard, request.clone()));
+        self.control_outgoing.extend(all);
+        Ok(())
     }
 
     fn publish_by_control(&mut self) {
@@ -366,10 +383,17 @@ impl World {
         for peer in 0..control {
             while let Some(delivery) = self.mail.take_delivery(peer, control) {
                 happened = true;
-                if let Delivery::Published { ticket, result } = delivery
-                    && let Some(call) = self.calls.get_mut(ticket.asker as usize)
-                {
-                    call.answers.push(result);
+                match delivery {
+                    Delivery::Published { ticket, result } => {
+                        if let Some(call) = self.calls.get_mut(ticket.asker as usize) {
+                            call.answers.push(result);
+                        }
+                    }
+                    Delivery::Reloaded { version } => {
+                        let fault = self.reloads.note(peer, version).err();
+                        self.reload_fault = self.reload_fault.take().or(fault);
+                    }
+                    _ => {}
                 }
             }
             self.mail.ring_if_starved(control, peer);

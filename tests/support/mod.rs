@@ -11,6 +11,9 @@ pub mod client;
 pub mod fanout;
 pub mod http;
 pub mod metrics;
+pub mod proxy;
+#[path = "../simulation/rng.rs"]
+pub mod rng;
 pub mod server;
 pub mod sse;
 pub mod stomp;

@@ -25,6 +25,8 @@ pub struct Options {
     pub open_files_max: Option<u32>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// The configuration file that the arguments name says all: no addresses and no number of shards are given by flags.
+    pub all_in_file: bool,
 }
 
 impl Default for Options {
@@ -35,6 +37,7 @@ impl Default for Options {
             config: String::new(),
             open_files_max: None,
             arguments: Vec::new(),
+            all_in_file: false,
         }
     }
 }
@@ -117,11 +120,14 @@ impl Server {
                 shell
             }
         };
+        command.arg("serve");
+        if !options.all_in_file {
+            command
+                .args(["--listen", &addresses.public.to_string()])
+                .args(["--internal", &addresses.internal.to_string()])
+                .args(["--shards", &options.shards.to_string()]);
+        }
         command
-            .arg("serve")
-            .args(["--listen", &addresses.public.to_string()])
-            .args(["--internal", &addresses.internal.to_string()])
-            .args(["--shards", &options.shards.to_string()])
             .args(options.echo.then_some("--echo"))
             .args(&options.arguments);
         if !options.config.is_empty() {

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 
 use super::http::Answer;
 use super::wire::{Socket, head};
-pub use naive::Event;
-use naive::Reader;
+pub use naive::{Event, Reader};
 
 /// The lines of a request for a stream, to be changed by the tests.
 pub fn request_lines(path: &str) -> Vec<String> {

@@ -53,6 +53,16 @@ impl<C: Clone + Eq + Hash> Consumers<C> {
         }
     }
 
+    /// From now on each may hold so many bytes.
+    pub fn set_window_bytes_max(&mut self, window_bytes_max: usize) {
+        self.window_bytes_max = window_bytes_max;
+        for (slot, consumer) in self.slots.iter().enumerate() {
+            if let Some(consumer) = consumer {
+                self.rooms.set(slot, consumer.room(window_bytes_max));
+            }
+        }
+    }
+
     /// Number of consumers.
     pub fn len(&self) -> usize {
         self.slot_of.len()

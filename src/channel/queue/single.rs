@@ -39,6 +39,13 @@ impl<C: Clone + Eq + Hash> Queue<C> {
         }
     }
 
+    /// From now on other limits hold.
+    pub fn set_limits(&mut self, limits: &QueueLimits, out: &mut Vec<Handed<C>>) {
+        self.deliveries_max = limits.deliveries_max;
+        self.consumers.set_window_bytes_max(limits.window_bytes_max);
+        self.hand_out(out);
+    }
+
     /// Numbers a message and puts it behind all others.
     pub fn send(&mut self, message: Message<C>, out: &mut Vec<Handed<C>>) -> Position {
         self.position.offset += 1;

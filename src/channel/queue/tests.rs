@@ -96,6 +96,44 @@ fn name(text: &str) -> ChannelName {
 }
 
 #[test]
+fn wider_limits_hand_out_what_waited_and_let_in_what_was_refused() {
+    let narrow = QueueLimits {
+        window_bytes_max: MESSAGE_OVERHEAD_BYTES,
+        messages_max: 3,
+        ..WIDE
+    };
+    let mut desk = Desk::with_consumers(narrow, &[('a', 10)]);
+    desk.send(3);
+    assert_eq!(desk.out.len(), 1);
+    assert_eq!(desk.try_send("jobs", 0), Err(QueueFull::Messages));
+    desk.queues.set_limits(WIDE, &mut desk.out);
+    assert_eq!(desk.out.len(), 3);
+    desk.send(1);
+    assert_eq!(desk.out.len(), 4);
+}
+
+#[test]
+fn narrower_limits_hold_for_what_comes_and_take_nothing_away() {
+    let mut desk = Desk::with_consumers(WIDE, &[('a', 2)]);
+    desk.send(5);
+    let narrow = QueueLimits {
+        messages_max: 2,
+        queues_max: 1,
+        deliveries_max: 1,
+        ..WIDE
+    };
+    desk.queues.set_limits(narrow, &mut desk.out);
+    let tally = desk.queues.tally();
+    assert_eq!((tally.messages, tally.unsettled), (3, 2));
+    assert_eq!(desk.try_send("jobs", 0), Err(QueueFull::Messages));
+    assert_eq!(desk.try_send("other", 0), Err(QueueFull::Queues));
+    // Both have been delivered once, which is now the most.
+    desk.queues.leave(&name("jobs"), &'a', &mut desk.out);
+    let tally = desk.queues.tally();
+    assert_eq!((tally.messages, tally.discarded), (3, 2));
+}
+
+#[test]
 fn consumers_with_room_take_turns() {
     let mut desk = Desk::with_consumers(WIDE, &[('a', 9), ('b', 9), ('c', 9)]);
     desk.send(5);

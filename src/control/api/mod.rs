@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
@@ -43,21 +44,36 @@ const SURVEY_MAX: Duration = Duration::from_secs(5);
 
 /// Every method.
 const METHODS: &str = "publish, broadcast, batch, subscribe, unsubscribe, disconnect, presence, \
-                       presence_stats, history, history_remove, channels, info";
+                       presence_stats, history, history_remove, channels, info, reload";
 
 /// The routes of the API.
-pub fn routes(message_bytes_max: usize) -> Router<Arc<Control>> {
-    let call_bytes_max = message_bytes_max + ENVELOPE_BYTES_MAX;
-    let batch_bytes_max = call_bytes_max.max(BATCH_BYTES_MAX);
+pub fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
+    let limit = |more: More| from_fn_with_state((control.clone(), more), limit_body);
     Router::new()
-        .route(
-            "/api/batch",
-            post(answer_batch).layer(DefaultBodyLimit::max(batch_bytes_max)),
-        )
-        .route(
-            "/api/{method}",
-            post(answer).layer(DefaultBodyLimit::max(call_bytes_max)),
-        )
+        .route("/api/batch", post(answer_batch).layer(limit(More::Calls)))
+        .route("/api/{method}", post(answer).layer(limit(More::Call)))
+}
+
+/// What a body has besides a message.
+#[derive(Clone, Copy)]
+enum More {
+    Call,
+    Calls,
+}
+
+/// Refuses bodies that are longer than they may be at this moment.
+async fn limit_body(
+    State((control, more)): State<(Arc<Control>, More)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let call_bytes_max = control.message_bytes_max() + ENVELOPE_BYTES_MAX;
+    let bytes_max = match more {
+        More::Call => call_bytes_max,
+        More::Calls => call_bytes_max.max(BATCH_BYTES_MAX),
+    };
+    DefaultBodyLimit::max(bytes_max).apply(&mut request);
+    next.run(request).await
 }
 
 async fn answer_batch(
@@ -105,6 +121,7 @@ async fn call(control: &Control, method: &str, parameters: Bytes) -> Reply {
         "history_remove" => channel::history_remove(control, &parameters).await,
         "channels" => node::channels(control, &parameters).await,
         "info" => node::info(control, &parameters).await,
+        "reload" => node::reload(control, &parameters).await,
         _ => Err(ApiError::method_not_found(METHODS)),
     }
 }
@@ -136,7 +153,7 @@ fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
 /// A body that could not be taken.
 fn rejected(control: &Control, rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(control.message_bytes_max),
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(control.message_bytes_max()),
         _ => ApiError::malformed(rejection.body_text()),
     }
 }

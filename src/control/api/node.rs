@@ -1,6 +1,7 @@
-//! What is asked of the whole server: `channels` and `info`.
+//! What is asked of the whole server: `channels`, `info` and, which is no method of Centrifugo's, `reload`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use bytes::{BufMut as _, Bytes};
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use super::reply::{ApiError, Reply};
 use super::{Control, parameters, survey};
 use crate::channel::{ChannelName, Glob};
+use crate::control::{ReloadError, Reloaded};
 use crate::json;
 
 /// Channels in one answer.
@@ -20,9 +22,9 @@ struct Channels {
     pattern: Option<String>,
 }
 
-/// What `info` is called with: nothing.
+/// What `info` and `reload` are called with.
 #[derive(Deserialize)]
-struct Info {}
+struct Nothing {}
 
 /// `channels`: those that have subscribers, and how many.
 pub async fn channels(control: &Control, body: &Bytes) -> Reply {
@@ -56,7 +58,7 @@ pub async fn channels(control: &Control, body: &Bytes) -> Reply {
 
 /// `info`: the server as the only node there is.
 pub async fn info(control: &Control, body: &Bytes) -> Reply {
-    let Info {} = parameters(body)?;
+    let Nothing {} = parameters(body)?;
     let counts = survey(control.handle.counts()).await?;
     let node = &control.node;
     Ok(format!(
@@ -71,6 +73,39 @@ pub async fn info(control: &Control, body: &Bytes) -> Reply {
         channels = counts.channels,
         uptime = node.started.elapsed().as_secs(),
     ))
+}
+
+/// `reload`: the configuration is read again. Without one that can be, or with mistakes in it, nothing changes.
+pub async fn reload(control: &Control, body: &Bytes) -> Reply {
+    if !body.is_empty() {
+        let Nothing {} = parameters(body)?;
+    }
+    let Some(reload) = &control.reload else {
+        return Err(ApiError::not_available(
+            "the server was started without a configuration that can be read again",
+        ));
+    };
+    match reload.run("POST /api/reload").await {
+        Ok(Reloaded { changed, kept, .. }) => Ok(format!(
+            "{{\"changed\":[{}],\"kept\":[{}]}}",
+            list(&changed),
+            list(&kept)
+        )),
+        Err(error @ ReloadError::ShuttingDown) => Err(ApiError::not_available(error)),
+        Err(error) => Err(ApiError::malformed(format!(
+            "the configuration cannot be used, and nothing has changed\n{}",
+            error.lines().join("\n")
+        ))),
+    }
+}
+
+/// What each says of itself, as texts of a JSON list.
+fn list(lines: &[impl Display]) -> String {
+    let quoted: Vec<String> = lines
+        .iter()
+        .map(|line| json::quoted(&line.to_string()))
+        .collect();
+    quoted.join(",")
 }
 
 fn too_many() -> ApiError {

@@ -118,8 +118,8 @@ fn outgoing(
         (_, Some(data)) => (Kind::Text, Bytes::copy_from_slice(&data)),
         (_, None) => return Err(ApiError::malformed(json::JsonError::NoData)),
     };
-    if payload.len() > control.message_bytes_max {
-        return Err(ApiError::too_large(control.message_bytes_max));
+    if payload.len() > control.message_bytes_max() {
+        return Err(ApiError::too_large(control.message_bytes_max()));
     }
     let mut draft = Draft::new(kind, payload);
     draft.headers = headers(options.tags.unwrap_or_default())?;

@@ -2,24 +2,29 @@
 
 use bytes::Bytes;
 
-use super::connected::Connected;
+use super::connected::{Connected, refused};
 use super::fault::Fault;
 use super::identity::{self, Named, Proven};
 use super::rights::{self, Granted};
 use super::subscribing::{Begins, since};
 use super::timing::ttl_s;
 use super::{Settings, Stage, Work};
-use crate::centrifuge::Disconnect;
 use crate::centrifuge::command::{Connect, Subscribe};
 use crate::centrifuge::encode::{self, Subscribed};
-use crate::channel::{Answer, ChannelName, Question};
-use crate::publication::{Position, Since};
+use crate::centrifuge::{Disconnect, ErrorReply};
+use crate::channel::{Answer, ChannelName, Question, Refused};
+use crate::publication::{Begun, Position, Since};
 
 /// As what the server introduces itself.
 pub const SERVER: &str = concat!("pushring ", env!("CARGO_PKG_VERSION"));
 
-/// A client that is told where it stands in its channels before it gets anything of them: the reply to its connect
-/// command says that, and pushes must not come in front of it.
+/// A client whose connect command will be replied to when it is known where it stands in the channels that the server subscribes it
+/// to: the reply says that, and what the client is to get of those channels must not come in front of it.
+///
+/// - Of a channel that keeps a history the owner is asked where it stands, and the subscription begins behind the reply, at the
+///   place that was told.
+/// - One to a channel that gives its newest publication to newcomers begins behind the reply, too.
+/// - All others begin at once, and the reply waits until they have: what is published behind it comes.
 pub struct Connecting {
     id: u32,
     connected: Connected,
@@ -31,8 +36,9 @@ pub struct Connecting {
 /// A channel that the server subscribes the client to.
 struct Promise {
     channel: ChannelName,
-    granted: Granted,
-    /// The question where it stands, while that is not answered.
+    /// What it is to begin with; `None` when it has been asked for.
+    granted: Option<Granted>,
+    /// What is waited for: the answer where it stands, or its beginning.
     ticket: Option<u32>,
     /// Where the client stands; `None` in a channel that keeps nothing.
     position: Option<Position>,
@@ -75,7 +81,7 @@ pub fn connect(
     }
     if connecting.is_complete() {
         let (connected, _) = connecting.finish(work);
-        return Ok(Stage::Connected(Box::new(connected)));
+        return Ok(Stage::Connected(connected));
     }
     Ok(Stage::Connecting(Box::new(connecting)))
 }
@@ -97,11 +103,9 @@ impl Connecting {
         Ok(())
     }
 
-    /// A channel's owner has said where it stands. Whether all have.
-    pub fn answered(&mut self, ticket: u32, answer: Answer) -> Result<bool, Fault> {
-        let asked = |promise: &&mut Promise| promise.ticket == Some(ticket);
-        if let Some(promise) = self.channels.iter_mut().find(asked) {
-            promise.ticket = None;
+    /// A channel's owner has said where it stands. An error is the reply to the connect command.
+    pub fn answered(&mut self, ticket: u32, answer: Answer) -> Result<(), ErrorReply> {
+        if let Some(promise) = self.take_awaited(ticket) {
             match answer {
                 Answer::History {
                     position,
@@ -111,7 +115,7 @@ impl Connecting {
                     promise.stands_at(position, first);
                 }
                 Answer::Unrecoverable(position) => promise.stands_at(position, None),
-                Answer::Refused(error) => return Err(super::connected::refused(error).into()),
+                Answer::Refused(error) => return Err(refused(error)),
                 // It keeps nothing.
                 Answer::NotKept
                 | Answer::Removed
@@ -119,11 +123,30 @@ impl Connecting {
                 | Answer::PresenceStats { .. } => promise.missed = None,
             }
         }
-        Ok(self.is_complete())
+        Ok(())
     }
 
-    /// Replies, and begins the subscriptions; what the client has said meanwhile is returned.
-    pub fn finish(self, work: &mut Work<'_, '_>) -> (Connected, Vec<u8>) {
+    /// A subscription has begun, or was refused. An error is the reply to the connect command.
+    pub fn subscribed(
+        &mut self,
+        number: u32,
+        result: Result<Begun, Refused>,
+    ) -> Result<(), ErrorReply> {
+        if self.take_awaited(number).is_some() {
+            result.map_err(refused)?;
+            // Nobody is told but by the reply.
+            self.connected.take_waiting(number);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is waited for any more.
+    pub fn is_complete(&self) -> bool {
+        self.channels.iter().all(|promise| promise.ticket.is_none())
+    }
+
+    /// Replies, and begins the subscriptions that have not begun; what the client has said meanwhile is returned.
+    pub fn finish(self, work: &mut Work<'_, '_>) -> (Box<Connected>, Vec<u8>) {
         let Self {
             id,
             mut connected,
@@ -148,14 +171,17 @@ impl Connecting {
         for promise in channels {
             let Promise {
                 channel,
-                granted,
+                granted: Some(granted),
                 position,
                 ..
-            } = promise;
+            } = promise
+            else {
+                continue;
+            };
             let since = position.map(Since::Position);
             connected.begin(channel, granted, since, Begins::Promised(position), work);
         }
-        (connected, said)
+        (Box::new(connected), said)
     }
 
     fn promise(
@@ -181,13 +207,23 @@ impl Connecting {
             limit: Some(1),
             reverse: false,
         };
-        let ticket = recoverable.then(|| work.context.ask(channel.clone(), question));
+        let mut granted = Some(Granted {
+            info,
+            ..Granted::default()
+        });
+        let ticket = if recoverable {
+            Some(work.context.ask(channel.clone(), question))
+        } else if rights::gives_newest(&channel, work) {
+            None
+        } else {
+            granted.take().map(|granted| {
+                let begins = Begins::Promised(None);
+                (self.connected).begin(channel.clone(), granted, None, begins, work)
+            })
+        };
         self.channels.push(Promise {
             channel,
-            granted: Granted {
-                info,
-                ..Granted::default()
-            },
+            granted,
             ticket,
             position: None,
             missed: missed.map(|missed| (missed, false)),
@@ -195,8 +231,11 @@ impl Connecting {
         });
     }
 
-    fn is_complete(&self) -> bool {
-        self.channels.iter().all(|promise| promise.ticket.is_none())
+    fn take_awaited(&mut self, ticket: u32) -> Option<&mut Promise> {
+        let awaited = |promise: &&mut Promise| promise.ticket == Some(ticket);
+        let promise = self.channels.iter_mut().find(awaited)?;
+        promise.ticket = None;
+        Some(promise)
     }
 }
 

@@ -27,8 +27,14 @@ pub struct Connected {
     pub(super) subscriptions: Vec<Subscription>,
     /// What the shard has yet to answer, in the order in which it was asked. A client that only listens needs
     /// none.
-    waiting: Option<Box<VecDeque<Waiting>>>,
+    waiting: Option<Box<Waits>>,
     pub(super) times: Times,
+}
+
+/// In a box of its own, because most connections have nothing in it.
+#[derive(Default)]
+struct Waits {
+    all: VecDeque<Waiting>,
 }
 
 /// A command, or something of the server's, that the shard has yet to answer.
@@ -107,21 +113,21 @@ impl Connected {
 
     pub(super) fn wait_for(&mut self, number: u32, what: What) {
         let waiting = Waiting { number, what };
-        self.waiting.get_or_insert_default().push_back(waiting);
+        self.waiting.get_or_insert_default().all.push_back(waiting);
     }
 
     /// The one that is answered now.
     pub(super) fn take_waiting(&mut self, number: u32) -> Option<What> {
-        let waiting = self.waiting.as_mut()?;
-        let at = waiting.iter().position(|one| one.number == number)?;
-        let taken = waiting.remove(at);
-        self.waiting.take_if(|waiting| waiting.is_empty());
+        let Waits { all } = &mut **self.waiting.as_mut()?;
+        let at = all.iter().position(|one| one.number == number)?;
+        let taken = all.remove(at);
+        self.waiting.take_if(|waiting| waiting.all.is_empty());
         taken.map(|taken| taken.what)
     }
 
     /// Whether one more question may be asked.
     pub(super) fn may_ask(&self) -> Result<(), Fault> {
-        let waiting = self.waiting.iter().flat_map(|waiting| waiting.iter());
+        let waiting = self.waiting.iter().flat_map(|waiting| &waiting.all);
         let questions = waiting.filter(|one| matches!(one.what, What::Question(..)));
         if questions.count() < QUESTIONS_MAX {
             return Ok(());

@@ -28,8 +28,7 @@ use bytes::BytesMut;
 use super::credentials::token_of;
 use super::{ClosedFor, Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
-use crate::centrifuge::disconnect::Unsubscribed;
-use crate::centrifuge::{Disconnect, encode};
+use crate::centrifuge::{Disconnect, ErrorReply, encode};
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
 use crate::publication::{Begun, Kind, Position};
@@ -48,7 +47,10 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
     let route = Route::new("/connection/websocket", move || {
         Centrifuge::new(settings.clone())
     });
-    std::iter::once(route.message_bytes_max(message_bytes_max))
+    let route = route
+        .message_bytes_max(message_bytes_max)
+        .message_bytes_max_of(|config| Settings::new(config).message_bytes_max);
+    std::iter::once(route)
 }
 
 /// A shard's instance.
@@ -188,7 +190,33 @@ impl Centrifuge {
         self.settle(client, id, done, context);
     }
 
-    /// Goes on with what a client said while it was connecting.
+    /// Replies to the connect command when nothing is waited for any more, or when it cannot be obeyed.
+    fn go_on_connecting(
+        &mut self,
+        client: &mut Client,
+        done: Result<(), ErrorReply>,
+        context: &mut Context<'_>,
+    ) {
+        let Stage::Connecting(connecting) = &mut client.stage else {
+            return;
+        };
+        if let Err(error) = done {
+            let id = connecting.id();
+            context.unsubscribe_all();
+            client.stage = Stage::Unwelcome;
+            return self.settle(client, id, Err(error.into()), context);
+        }
+        if !connecting.is_complete() {
+            return;
+        }
+        if let Stage::Connecting(connecting) = std::mem::replace(&mut client.stage, Stage::Over) {
+            let (connected, said) = connecting.finish(&mut self.work(context));
+            client.stage = Stage::Connected(connected);
+            self.go_on(client, &said, context);
+        }
+    }
+
+    /// Does what each line says.
     fn go_on(&mut self, client: &mut Client, said: &[u8], context: &mut Context<'_>) {
         for line in lines(said) {
             if matches!(client.stage, Stage::Over) {
@@ -234,6 +262,10 @@ impl Endpoint for Centrifuge {
         result: Result<Begun, Refused>,
         context: &mut Context<'_>,
     ) {
+        if let Stage::Connecting(connecting) = &mut client.stage {
+            let done = connecting.subscribed(subscription, result);
+            return self.go_on_connecting(client, done, context);
+        }
         self.with_connected(client, context, |connected, work| {
             connected.subscribed(subscription, result, work)
         });
@@ -246,10 +278,8 @@ impl Endpoint for Centrifuge {
         _: Position,
         context: &mut Context<'_>,
     ) {
-        // Its client subscribes again and recovers what the history has.
         self.with_connected(client, context, |connected, work| {
-            connected.end_subscription(subscription, Unsubscribed::INSUFFICIENT, work);
-            Ok(())
+            connected.fallen_behind(subscription, work)
         });
     }
 
@@ -275,26 +305,7 @@ impl Endpoint for Centrifuge {
     ) {
         if let Stage::Connecting(connecting) = &mut client.stage {
             let done = connecting.answered(ticket, answer);
-            match done {
-                Ok(false) => {}
-                Ok(true) => {
-                    let mut work = self.work(context);
-                    let Stage::Connecting(connecting) =
-                        std::mem::replace(&mut client.stage, Stage::Over)
-                    else {
-                        return;
-                    };
-                    let (connected, said) = connecting.finish(&mut work);
-                    client.stage = Stage::Connected(Box::new(connected));
-                    self.go_on(client, &said, context);
-                }
-                Err(fault) => {
-                    let id = connecting.id();
-                    client.stage = Stage::Unwelcome;
-                    self.settle(client, id, Err(fault), context);
-                }
-            }
-            return;
+            return self.go_on_connecting(client, done, context);
         }
         self.with_connected(client, context, |connected, work| {
             connected.answered(ticket, answer, work);
@@ -319,6 +330,11 @@ impl Endpoint for Centrifuge {
 
     fn ordered(&mut self, client: &mut Client, order: Order, context: &mut Context<'_>) {
         self.do_ordered(client, order, context);
+    }
+
+    /// How often a connection is sent a ping was told to its client and stays as it is.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     /// The close frame itself says it in the protocol's way.

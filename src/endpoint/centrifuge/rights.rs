@@ -31,6 +31,11 @@ pub fn shows_subscribers(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
     namespace.presence || namespace.join_leave
 }
 
+/// Whether a new subscriber is sent the newest publication.
+pub fn gives_newest(channel: &ChannelName, work: &Work<'_, '_>) -> bool {
+    namespace(channel, work).cache
+}
+
 fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace {
     work.context.rules().namespaces.of(channel.as_str())
 }

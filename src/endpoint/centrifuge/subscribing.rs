@@ -24,6 +24,8 @@ pub struct Subscription {
     pub form: Arc<CentrifugeForm>,
     /// What the shard calls it.
     pub number: u32,
+    /// Whether the server has begun it.
+    pub by_server: bool,
     /// Of what only some have.
     pub more: Option<Box<More>>,
 }
@@ -107,7 +109,7 @@ impl Connected {
         Ok(())
     }
 
-    /// Asks for a subscription, to which nothing is opposed.
+    /// Asks for a subscription, to which nothing is opposed, and returns what the shard calls it.
     pub(super) fn begin(
         &mut self,
         channel: ChannelName,
@@ -115,7 +117,7 @@ impl Connected {
         since: Option<Since>,
         begins: Begins,
         work: &mut Work<'_, '_>,
-    ) {
+    ) -> u32 {
         let form = work.forms.find(channel.as_str());
         let shown = rights::shows_subscribers(&channel, work);
         let own_info = (!granted.info.is_empty()).then(|| {
@@ -137,11 +139,17 @@ impl Connected {
         });
         // Most have one.
         self.subscriptions.reserve_exact(1);
-        self.subscriptions.push(Subscription { form, number, more });
+        self.subscriptions.push(Subscription {
+            form,
+            number,
+            by_server: !matches!(begins, Begins::Asked { .. }),
+            more,
+        });
         self.wait_for(number, What::Subscribe(begins));
         if granted.expires_at_ms.is_some() {
             self.set_deadline(work);
         }
+        number
     }
 
     /// A subscription has begun, or was refused.
@@ -165,7 +173,7 @@ impl Connected {
                 rejects_unrecovered,
             } => {
                 let recovered = (recover && begun.recoverable)
-                    .then(|| matches!(begun.recovery, Recovery::Whole(_)));
+                    .then_some(matches!(begun.recovery, Recovery::Whole(_)));
                 if recovered == Some(false) && rejects_unrecovered {
                     self.remove(number, work);
                     let error = ErrorReply::UNRECOVERABLE_POSITION;
@@ -223,6 +231,20 @@ impl Connected {
             }
             Begins::Ordered(_) => {}
         }
+        Ok(())
+    }
+
+    /// The client has not been able to take all, and something was dropped: it is to come back and recover. With a
+    /// subscription of the server's it does that only by connecting anew.
+    pub(super) fn fallen_behind(
+        &mut self,
+        number: u32,
+        work: &mut Work<'_, '_>,
+    ) -> Result<(), Fault> {
+        if self.by_number(number).is_some_and(|one| one.by_server) {
+            return Err(Disconnect::INSUFFICIENT_STATE.into());
+        }
+        self.end_subscription(number, Unsubscribed::INSUFFICIENT, work);
         Ok(())
     }
 

@@ -45,6 +45,7 @@ pub fn routes(config: &Config) -> impl Iterator<Item = Route> {
         let message_bytes_max = settings.message_bytes_max();
         Route::new(path, move || Stomp::new(settings.clone()))
             .message_bytes_max(message_bytes_max)
+            .message_bytes_max_of(|config| Settings::new(config).message_bytes_max())
             .subprotocols(Version::SUBPROTOCOLS)
             .preference(Preference::Server)
     })
@@ -294,6 +295,11 @@ impl Endpoint for Stomp {
             }
             _ => {}
         }
+    }
+
+    /// Connections that are there already keep what they have agreed on.
+    fn reloaded(&mut self, config: &Config) {
+        self.settings = Arc::new(Settings::new(config));
     }
 
     fn farewell(

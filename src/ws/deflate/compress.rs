@@ -57,6 +57,14 @@ impl Compressors {
         }
     }
 
+    /// From now on messages are compressed otherwise. Each is compressed by itself, so that no receiver notices.
+    pub fn set(&mut self, settings: CompressionSettings) {
+        if settings != self.settings {
+            self.settings = settings;
+            self.by_window = [const { None }; WindowBits::ALL.len()];
+        }
+    }
+
     /// Appends a whole frame of a server: compressed for a receiver with that window (RFC 7692, section 7.2.1), with the
     /// first reserved bit set, where there is one, the payload is long enough and becomes shorter by it; as it is otherwise.
     /// Equal calls append equal bytes.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::centrifuge::{Centrifuge, PATH};
-use crate::support::server::Server;
+use crate::support::server::{Options, Server};
 use crate::support::token::{SECRET, in_s, token, token_by};
 use crate::{client, server_with};
 
@@ -402,4 +402,46 @@ fn a_token_may_subscribe_to_a_pattern_of_names() {
     server.http().publish("news.a", "1");
     let publication = ann.publication("news.>");
     assert_eq!(publication, json!({ "data": 1, "channel": "news.a" }));
+}
+
+#[test]
+fn what_is_published_behind_the_reply_to_connect_is_heard() {
+    let server = guarded(KEEPS);
+    let mut http = server.http();
+    for n in 0..50 {
+        let channels = ["plain", "kept:a", "last:a"].map(|name| format!("{name}{n}"));
+        let (mut ann, _) = connect(&server, &json!({ "sub": "ann", "channels": channels }));
+        for channel in &channels {
+            http.publish(channel, "1");
+        }
+        let mut heard: Vec<String> = (0..3)
+            .map(|_| ann.push()["channel"].as_str().unwrap().to_owned())
+            .collect();
+        heard.sort();
+        let mut expected = channels.to_vec();
+        expected.sort();
+        assert_eq!(heard, expected);
+    }
+}
+
+#[test]
+fn a_server_with_as_many_channels_as_it_keeps_says_so_to_who_connects() {
+    let server = Server::start(Options {
+        shards: 1,
+        ..Options::with_config(&format!(
+            "{KEEPS}[limits]\nchannels_max = 1\n[auth]\nhmac_secret = \"{SECRET}\"\n"
+        ))
+    });
+    let (mut first, _) = connect(&server, &json!({ "sub": "ann", "channels": ["plain"] }));
+    for other in ["other", "kept:a"] {
+        let mut second = Centrifuge::open(server.addresses.public);
+        let claims = json!({ "sub": "bob", "channels": ["plain", other] });
+        let (code, _) = second.error("connect", json!({ "token": token(&claims) }));
+        assert_eq!(code, 106, "{other}");
+        server.http().publish("plain", "1");
+        assert_eq!(first.publication("plain")["data"], 1);
+        // It is subscribed to nothing, and has nothing to say.
+        second.say("{\"id\":2,\"rpc\":{}}");
+        assert_eq!(second.closed().0, 3501);
+    }
 }

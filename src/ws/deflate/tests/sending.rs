@@ -57,6 +57,30 @@ fn window() -> impl Strategy<Value = WindowBits> {
     prop::sample::select(&WindowBits::ALL[..])
 }
 
+#[test]
+fn other_settings_hold_from_the_next_message_on() {
+    let mut compressors = Compressors::new(SETTINGS);
+    let window = WindowBits::W15;
+    let payload = b"twelve bytes".repeat(100);
+    let before = frame_of(&mut compressors, Some(window), &payload);
+    let fastest = CompressionSettings {
+        level: 1,
+        ..SETTINGS
+    };
+    compressors.set(fastest);
+    let after = frame_of(&mut compressors, Some(window), &payload);
+    let made_so = frame_of(&mut Compressors::new(fastest), Some(window), &payload);
+    assert_eq!(after, made_so);
+    assert_ne!(after, before, "level 1 does not find what level 6 does");
+    assert_eq!(received(window, &after), payload);
+    compressors.set(CompressionSettings {
+        message_bytes_min: payload.len() + 1,
+        ..SETTINGS
+    });
+    let plain = frame_of(&mut compressors, Some(window), &payload);
+    assert_eq!(plain, (0x81, payload));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
