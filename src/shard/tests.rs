@@ -18,6 +18,7 @@ mod slow;
 mod stomp;
 mod surveys;
 mod timers;
+mod tokens;
 
 fn shard(config: Config) -> Shard {
     let sessions = session::Settings::new(&config).expect("the default origins");
