@@ -89,7 +89,7 @@ struct Trial {
 #[test]
 fn every_client_has_every_publication_once_and_in_order_however_often_it_is_cut_off() {
     let trial = Trial {
-        publications: 700,
+        publications: 500,
         kept_max: None,
         missed_max: 40,
         ahead_max: 100,
@@ -102,7 +102,7 @@ fn every_client_has_every_publication_once_and_in_order_however_often_it_is_cut_
 #[test]
 fn what_is_not_kept_any_more_is_a_gap_behind_which_the_stream_goes_on() {
     let trial = Trial {
-        publications: 1_200,
+        publications: 1_000,
         kept_max: Some(200),
         missed_max: 300,
         ahead_max: 100,

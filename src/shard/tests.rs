@@ -16,6 +16,7 @@ mod recovery;
 mod reload;
 mod slow;
 mod stomp;
+mod surveys;
 mod timers;
 mod tokens;
 
