@@ -13,6 +13,7 @@ mod rights {
     mod event_streams;
     mod programs;
     mod raw;
+    mod reload;
     mod stomp;
     mod stomp_tokens;
     mod stomp_users;
