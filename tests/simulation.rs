@@ -14,11 +14,13 @@ mod simulation {
     pub mod cast;
     pub mod check;
     pub mod check_queues;
+    pub mod check_recovery;
     pub mod check_topics;
     pub mod client;
     pub mod driver;
     pub mod event_stream;
     pub mod frame;
+    pub mod keeping;
     pub mod mail;
     pub mod plan;
     pub mod post;
@@ -37,7 +39,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pushring::metrics::Counters;
 use simulation::check;
 use simulation::check_queues;
+use simulation::check_recovery;
 use simulation::check_topics;
+use simulation::keeping::Due;
 use simulation::plan::{Plan, Sabotage};
 use simulation::rng::Rng;
 use simulation::world::World;
@@ -55,6 +59,15 @@ struct Met {
     windows_filled: u64,
     receipts: u64,
     disconnects: u64,
+    /// Clients that got what they had missed, or were told that it is gone.
+    recoveries: u64,
+    stream_recoveries: u64,
+    stomp_recoveries: u64,
+    gaps: u64,
+    stream_gaps: u64,
+    stomp_gaps: u64,
+    held: u64,
+    by_pattern: u64,
     reloads: u64,
     /// Event streams that were too slow, and that were told of a drain.
     streams_slow: u64,
@@ -127,6 +140,14 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("full queues", c.publications_refused_queue),
         ("refused consumers", c.subscriptions_refused),
         ("orderly disconnects", met.disconnects),
+        ("recoveries of WebSockets", met.recoveries),
+        ("recoveries of event streams", met.stream_recoveries),
+        ("recoveries of STOMP subscriptions", met.stomp_recoveries),
+        ("gaps of WebSockets", met.gaps),
+        ("gaps of event streams", met.stream_gaps),
+        ("gaps of STOMP subscriptions", met.stomp_gaps),
+        ("publications that were held back", met.held),
+        ("publications by a pattern", met.by_pattern),
     ] {
         println!("{what}: {times}");
         assert!(times > 0, "no seed met with {what}");
@@ -136,7 +157,7 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
 fn objections(sabotage: Sabotage, wanted: &str) {
     let mut struck = 0;
     let mut objected = 0;
-    for seed in 0..60 {
+    for seed in 0..200 {
         let mut met = Met::default();
         let result = run(seed, Some(sabotage), &mut met);
         if met.sabotaged == 0 {
@@ -216,6 +237,29 @@ fn a_lost_acknowledgement_is_seen() {
 }
 
 #[test]
+fn a_publication_that_lacks_in_what_was_missed_is_seen() {
+    objections(Sabotage::DropRecovered, "a lost publication of the past");
+}
+
+#[test]
+fn a_publication_that_is_recovered_twice_is_seen() {
+    objections(
+        Sabotage::RepeatRecovered,
+        "a repeated publication of the past",
+    );
+}
+
+#[test]
+fn a_gap_where_there_is_none_is_seen() {
+    objections(Sabotage::ForgeGap, "a forged gap");
+}
+
+#[test]
+fn a_gap_that_nobody_is_told_of_is_seen() {
+    objections(Sabotage::HideGap, "a hidden gap");
+}
+
+#[test]
 fn a_slot_that_leaks_is_seen() {
     objections(Sabotage::ForgetClosed, "a leak");
 }
@@ -233,7 +277,7 @@ fn a_slow_connection_that_is_never_resumed_is_seen() {
 /// Runs one seed's world; what is wrong with it, if anything is.
 fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), String> {
     let mut rng = Rng::new(seed);
-    let plan = Plan::draw(&mut rng, sabotage);
+    let plan = Plan::draw(&mut rng, sabotage)?;
     let mut world = World::new(plan, rng)?;
     let result = catch_unwind(AssertUnwindSafe(|| live(&mut world)))
         .unwrap_or_else(|_| Err("a shard has panicked, see above".to_owned()));
@@ -250,6 +294,27 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
         let told = client.told.map(|(code, _)| code);
         met.disconnects += u64::from(stomper.disconnect.is_some() && told == Some(1000));
     }
+    for (client, due) in check_recovery::returned(&world) {
+        let has_missed = matches!(due, Due::Behind(start)
+            if client.began[0].is_some_and(|began| start < began.position));
+        met.recoveries += u64::from(has_missed && !client.wants_stream);
+        met.stream_recoveries += u64::from(has_missed && client.wants_stream);
+        met.gaps += u64::from(client.told.is_some_and(|(code, _)| code == 4410));
+        met.stream_gaps += u64::from(client.gap.is_some());
+    }
+    for (_, stomper) in check_topics::stompers(&world) {
+        for one in stomper.subscriptions.iter().filter(|s| s.since.is_some()) {
+            let Some(first) = one.got.first() else {
+                continue;
+            };
+            let has_missed = one.start.is_some_and(|(from, _)| first.offset <= from);
+            met.stomp_recoveries += u64::from(has_missed && !first.is_gap);
+            met.stomp_gaps += u64::from(first.is_gap);
+        }
+    }
+    met.held += world.streams.logs.iter().map(|log| log.held).sum::<u64>();
+    let of_patterns = world.clients.iter().filter(|c| c.pattern.is_some());
+    met.by_pattern += of_patterns.map(|c| c.received.len() as u64).sum::<u64>();
     for client in world.clients.iter().filter(|client| client.wants_stream) {
         match client.told {
             Some((1013, _)) => met.streams_slow += 1,

@@ -157,14 +157,16 @@ impl Stream {
 
     /// Numbers a message and keeps it, or holds it back.
     pub fn publish(&mut self, now_ms: u64, draft: Draft) -> Published {
-        if let Some(paced) = &mut self.paced
-            && paced.due_ms().is_some_and(|due_ms| now_ms < due_ms)
-        {
-            paced.held = Some(draft);
-            return Published::Later(Position {
-                offset: self.position.offset + 1,
-                ..self.position
-            });
+        if let Some(paced) = &mut self.paced {
+            if paced.due_ms().is_some_and(|due_ms| now_ms < due_ms) {
+                paced.held = Some(draft);
+                return Published::Later(Position {
+                    offset: self.position.offset + 1,
+                    ..self.position
+                });
+            }
+            // One whose time has come, too, and that has not left yet, is not the newest any more.
+            paced.held = None;
         }
         Published::Now(self.number(now_ms, draft), self.interested)
     }

@@ -290,6 +290,11 @@ impl Session {
         matches!(self.0, State::Head(_))
     }
 
+    /// Whether its last word is said.
+    pub fn is_over(&self) -> bool {
+        matches!(self.0, State::Over)
+    }
+
     /// Whether the connection is an event stream that has not ended.
     pub fn is_event_stream(&self) -> bool {
         matches!(

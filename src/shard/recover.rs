@@ -108,6 +108,10 @@ impl Shard {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
+        // A client may say goodbye with its request, before anything was carried out of what the session wants.
+        if connection.session.is_over() {
+            return;
+        }
         // The session may have ended it when it was told.
         let Some(subscription) = connection.subscriptions.find_mut(number) else {
             return;

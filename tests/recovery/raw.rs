@@ -1,6 +1,6 @@
 use crate::support::Message;
 use crate::support::server::Server;
-use crate::support::wire::{Said, Socket, handshake_lines, head};
+use crate::support::wire::{CLOSE, FIN, Said, Socket, close_payload, frame, handshake_lines, head};
 use crate::{channels, numbers, publish, publish_numbers, server};
 
 fn subscribe(server: &Server, channel: &str, query: &str) -> Socket {
@@ -47,6 +47,28 @@ fn what_was_missed_comes_first_and_then_what_is_published() {
         publish(&mut http, &channel, "11");
         assert_eq!(texts(&mut current, 1), numbers(11..=11), "{channel}");
         assert_eq!(texts(&mut all, 11), numbers(1..=11), "{channel}");
+    }
+}
+
+#[test]
+fn who_says_goodbye_with_its_request_gets_nothing_behind_the_close_frame() {
+    let server = server();
+    let mut http = server.http();
+    for channel in channels("kept") {
+        publish_numbers(&mut http, &channel, 3);
+        let mut socket = Socket::connect(server.addresses.public);
+        let path = format!("/sub/{channel}?offset=0");
+        let close = frame(FIN | CLOSE, &close_payload(1000, ""));
+        socket.send(&[head(&handshake_lines(&path)), close].concat());
+        assert_eq!(socket.answer_head().status, 101);
+        assert!(matches!(
+            socket.next(),
+            Said::Close {
+                code: Some(1000),
+                ..
+            }
+        ));
+        assert_eq!(socket.next(), Said::End, "{channel}");
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use pushring::publication::Position;
 
+use super::check_recovery;
 use super::check_topics;
 use super::client::{self, Client, Pace, Place, Quit, Role};
+use super::keeping;
 use super::stomper::ABORTED;
 use super::world::{CONTROL, World};
 
@@ -30,8 +32,8 @@ fn subscriptions(world: &World) -> impl Iterator<Item = Subscription<'_>> {
     world.clients.iter().flat_map(move |client| {
         client
             .channels()
-            .zip(&client.starts)
-            .map(move |(channel, start)| {
+            .enumerate()
+            .map(move |(subscription, channel)| {
                 // With one channel, whatever it got is taken for that channel's.
                 let is_of = |payload: &&Vec<u8>| {
                     client.others.is_empty() || channel_of(payload) == Some(channel)
@@ -39,7 +41,12 @@ fn subscriptions(world: &World) -> impl Iterator<Item = Subscription<'_>> {
                 Subscription {
                     client,
                     channel,
-                    start: *start,
+                    start: keeping::start(
+                        &world.plan.keepings,
+                        &world.streams,
+                        client,
+                        subscription,
+                    ),
                     received: client.received.iter().filter(is_of).collect(),
                 }
             })
@@ -74,7 +81,10 @@ pub fn deliveries(world: &World) -> Result<(), String> {
         publishers(world, channel, &order)?;
         check_topics::channel(world, channel, &order)?;
         calls(world, channel, &order)?;
+        check_recovery::pace(world, channel, &order)?;
+        check_recovery::patterns(world, channel, &order)?;
     }
+    check_recovery::gaps(world)?;
     subscribers(world)
 }
 
@@ -122,7 +132,7 @@ pub fn drained(world: &World) -> Result<(), String> {
         if was_open
             && is_plain(world, client)
             && !may_be_cut_short(world, client)
-            && !matches!(client.told, Some((1001 | 1013, _)))
+            && !matches!(client.told, Some((1001 | 1013 | 4410, _)))
         {
             return Err(format!(
                 "client {} saw {:?} instead of 1001",
@@ -186,7 +196,8 @@ pub fn may_have_holes(world: &World, channel: usize) -> bool {
 
 /// The publications of a channel by offset, put together from what its subscribers saw.
 fn total_order(world: &World, channel: usize) -> Result<Vec<Option<Vec<u8>>>, String> {
-    let mut order: Vec<Option<Vec<u8>>> = vec![None; world.numbered[channel] as usize];
+    let count = world.streams.logs[channel].len();
+    let mut order: Vec<Option<Vec<u8>>> = vec![None; count as usize];
     for subscription in subscriptions(world).filter(|s| s.channel == channel) {
         let Subscription {
             client,
@@ -209,7 +220,7 @@ fn total_order(world: &World, channel: usize) -> Result<Vec<Option<Vec<u8>>>, St
         }
     }
     for (client, subscription) in check_topics::subscriptions(world, channel) {
-        for got in &subscription.got {
+        for got in subscription.got.iter().filter(|got| !got.is_gap) {
             let index = (got.offset as usize).wrapping_sub(1);
             place(&mut order, index, &got.body, (client.index, channel))?;
         }
@@ -247,6 +258,7 @@ fn place(
 
 /// Each publisher's messages are in its own order, and all there if it was left in peace.
 fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
+    let publishes_all = world.plan.keepings.of(channel).publishes_all();
     let mut next: Map<usize, u32> = Map::default();
     let mut hole = false;
     for payload in order {
@@ -261,14 +273,14 @@ fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Resul
             return Err(format!("{} was published, and not sent", shown(payload)));
         }
         let expected = next.entry(publisher).or_default();
-        if number < *expected || (number > *expected && !hole) {
+        if number < *expected || (number > *expected && !hole && publishes_all) {
             return Err(format!(
                 "publisher {publisher}: number {number} came where {expected} was due"
             ));
         }
         *expected = number + 1;
     }
-    if hole || may_have_holes(world, channel) {
+    if hole || may_have_holes(world, channel) || !publishes_all {
         return Ok(());
     }
     for client in world.clients.iter().filter(|c| c.channel == channel) {
@@ -290,7 +302,7 @@ fn publishers(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Resul
     Ok(())
 }
 
-/// Every ticket has come back once, with the place that the publication really got.
+/// Every ticket has come back once, with the place that the publication really got, or a newer one that has replaced it.
 fn calls(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
     for (number, call) in world.calls.iter().enumerate() {
         if call.channel != channel {
@@ -302,8 +314,9 @@ fn calls(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(),
                 call.answers
             ));
         };
+        let may_be_replaced = !world.plan.keepings.of(channel).publishes_all();
         match order.get(offset as usize - 1) {
-            Some(Some(payload)) if *payload == call.payload => {}
+            Some(Some(payload)) if *payload == call.payload || may_be_replaced => {}
             Some(None) if may_have_holes(world, channel) => {}
             other => {
                 return Err(format!(
@@ -320,7 +333,8 @@ fn calls(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(),
 /// Who stayed has everything, and who has not was closed for a reason.
 fn subscribers(world: &World) -> Result<(), String> {
     for client in &world.clients {
-        if client.place == Place::Connected && client.role == Role::Subscriber && client.is_open() {
+        let is_single = client.role == Role::Subscriber && client.pattern.is_none();
+        if client.place == Place::Connected && is_single && client.is_open() {
             stayed(world, client)?;
         }
         let answered = client.status == Some(503) && world.plan.drain_ms.is_some();
@@ -359,7 +373,7 @@ fn stayed(world: &World, client: &Client) -> Result<(), String> {
         let Some(start) = subscription.start else {
             return Err(format!("client {} was never subscribed", client.index));
         };
-        let due = world.numbered[channel] - start;
+        let due = world.streams.logs[channel].len() - start;
         let got = subscription.received.len();
         if got as u64 != due {
             return Err(format!(
@@ -390,6 +404,8 @@ fn is_expected(world: &World, client: &Client, code: u16) -> bool {
             world.jumped && error.is_some_and(|error| error.starts_with("no CONNECT within"))
         }
         (_, 1013) => !client.reference,
+        // It has been looked at whether that is right.
+        (Role::Subscriber, 4410) => client.since.is_some(),
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::check::{Map, is_plain, may_have_holes};
 use super::client::{self, Client, Quit};
+use super::keeping::{Began, Due, Since};
 use super::stomper::{Habit, Stomper};
 use super::subscription::{Mode, Subscription, To};
 use super::world::World;
@@ -25,12 +26,13 @@ pub fn subscriptions(
 /// What STOMP clients had to do with a channel, of which that is all that was published.
 pub fn channel(world: &World, channel: usize, order: &[Option<Vec<u8>>]) -> Result<(), String> {
     for (client, subscription) in subscriptions(world, channel) {
-        began_in_time(client, subscription)?;
+        began_in_time(world, channel, client, subscription)?;
         if client.is_open() && client.speaks_stomp() && subscription.ended.is_none() {
-            stayed(client, subscription, order.len() as u64)?;
+            stayed(world, channel, client, subscription)?;
         }
     }
-    if may_have_holes(world, channel) {
+    // Where the newest alone is published, nobody may get it.
+    if may_have_holes(world, channel) || !world.plan.keepings.of(channel).publishes_all() {
         return Ok(());
     }
     let payloads = order.iter().flatten();
@@ -115,26 +117,70 @@ pub fn flushed(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// The first publication is the first one that there was behind the subscription's begin.
-fn began_in_time(client: &Client, subscription: &Subscription) -> Result<(), String> {
+/// The first publication is the first one that there was behind the subscription's begin, or the first that was missed, or
+/// a gap where that is gone.
+fn began_in_time(
+    world: &World,
+    channel: usize,
+    client: &Client,
+    subscription: &Subscription,
+) -> Result<(), String> {
     let Some(first) = subscription.got.first() else {
         return Ok(());
     };
+    let is_right = |position: &u64| match due(world, channel, subscription, *position) {
+        Due::Behind(start) => !first.is_gap && first.offset == start + 1,
+        Due::Gap => first.is_gap && first.offset == *position,
+    };
+    // Its own publications may have come with it.
     match subscription.start {
-        Some((from, to)) if (from + 1..=to + 1).contains(&first.offset) => Ok(()),
+        Some((from, to)) if (from..=to).any(|position| is_right(&position)) => Ok(()),
         start => Err(format!(
-            "client {} got publication {} first, and began behind {start:?}",
-            client.index, first.offset
+            "client {} got {}{} first, and began behind {start:?}, asking for {:?}",
+            client.index,
+            if first.is_gap { "a gap at " } else { "" },
+            first.offset,
+            subscription.since
         )),
     }
 }
 
+/// What a subscription is to get that began at that place.
+fn due(world: &World, channel: usize, subscription: &Subscription, position: u64) -> Due {
+    let began = Began {
+        position,
+        at_ms: subscription.began_ms,
+    };
+    let since = subscription.since.map(|offset| Since {
+        offset,
+        epoch: None,
+        is_of_another: false,
+    });
+    let log = &world.streams.logs[channel];
+    world.plan.keepings.of(channel).due(log, began, since)
+}
+
 /// Who stayed has everything, but for what its window has no room for.
-fn stayed(client: &Client, subscription: &Subscription, published: u64) -> Result<(), String> {
-    let Some((_, start)) = subscription.start else {
+fn stayed(
+    world: &World,
+    channel: usize,
+    client: &Client,
+    subscription: &Subscription,
+) -> Result<(), String> {
+    let Some((_, position)) = subscription.start else {
         return Err(format!("client {} was never subscribed", client.index));
     };
-    let last = subscription.got.last().map_or(start, |got| got.offset);
+    let published = world.streams.logs[channel].len();
+    let last = match (
+        subscription.got.last(),
+        due(world, channel, subscription, position),
+    ) {
+        (Some(got), _) => got.offset,
+        (None, Due::Behind(start)) => start,
+        (None, Due::Gap) => {
+            return Err(format!("client {} was told of no gap", client.index));
+        }
+    };
     if last != published && !subscription.is_full() {
         return Err(format!(
             "client {} stayed and got publications up to {last} of {published} of {:?}",

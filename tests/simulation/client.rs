@@ -1,5 +1,6 @@
 //! The clients of a world: raw subscribers and publishers, STOMP clients, and some that misbehave.
 
+use super::keeping::{Began, Since};
 use super::rng::Rng;
 use super::saying::Line;
 use super::socket::Socket;
@@ -102,6 +103,12 @@ pub struct Client {
     pub channel: usize,
     /// More channels that a subscriber is on.
     pub others: Vec<usize>,
+    /// A subscriber to all channels that fit this, and not to a channel.
+    pub pattern: Option<Pattern>,
+    /// Which client it goes on for.
+    pub follows: Option<usize>,
+    /// From where on it wants its channel's publications.
+    pub since: Option<Since>,
     pub shard: usize,
     pub pace: Pace,
     /// One that nothing is done to and that does nothing: it sees every publication.
@@ -117,12 +124,14 @@ pub struct Client {
     pub socket: Socket,
     /// Whether it has quit.
     pub has_quit: Option<Quit>,
-    /// Publications of each of its channels before its subscription, its own channel first.
-    pub starts: Vec<Option<u64>>,
+    /// When each of its subscriptions began, that to its own channel first.
+    pub began: Vec<Option<Began>>,
     pub received: Vec<Vec<u8>>,
     pub status: Option<u16>,
     /// The code of the server's close frame, 0 for none, and when it was read.
     pub told: Option<(u16, u64)>,
+    /// Where it was told that the stream stands behind a gap.
+    pub gap: Option<u64>,
     /// The server's bytes have ended.
     pub saw_end: bool,
     /// What the server may not have sent.
@@ -132,6 +141,18 @@ pub struct Client {
     outgoing: Vec<u8>,
     incoming: Incoming,
     said_close: bool,
+    /// Bytes of its request.
+    request_bytes: u64,
+}
+
+/// A subscription to many channels.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    pub text: &'static str,
+    /// Publications of each channel before it can have begun.
+    pub after: Vec<u64>,
+    /// The same when it has begun; empty until then.
+    pub until: Vec<u64>,
 }
 
 impl Client {
@@ -141,6 +162,9 @@ impl Client {
             role,
             channel,
             others: Vec::new(),
+            pattern: None,
+            follows: None,
+            since: None,
             shard,
             pace: Pace::Fast,
             reference: false,
@@ -152,28 +176,36 @@ impl Client {
             place: Place::Away,
             socket: Socket::new(capacity),
             has_quit: None,
-            starts: vec![None],
+            began: vec![None],
             received: Vec::new(),
             status: None,
             told: None,
+            gap: None,
             saw_end: false,
             fault: None,
             published: 0,
             outgoing: Vec::new(),
             incoming: Incoming::default(),
             said_close: false,
+            request_bytes: 0,
         }
     }
 
     /// Subscribes it to more channels.
     pub fn add_channels(&mut self, others: Vec<usize>) {
-        self.starts = vec![None; 1 + others.len()];
+        self.began = vec![None; 1 + others.len()];
         self.others = others;
     }
 
-    /// Its channels, its own first.
+    /// Its channels, its own first; none for a subscriber to a pattern.
     pub fn channels(&self) -> impl Iterator<Item = usize> + use<> {
-        std::iter::once(self.channel).chain(self.others.clone())
+        let own = self.pattern.is_none().then_some(self.channel);
+        own.into_iter().chain(self.others.clone())
+    }
+
+    /// Whether the shard has received its whole request.
+    pub fn was_asked(&self) -> bool {
+        self.request_bytes > 0 && self.socket.taken >= self.request_bytes
     }
 
     /// Prepares what it says first.
@@ -185,7 +217,11 @@ impl Client {
             Role::Rogue(Mischief::NoConnect | Mischief::NoStomp | Mischief::StrayAck) => {
                 "/stomp".to_owned()
             }
-            _ if self.others.is_empty() => format!("/sub/{}", channel_name(self.channel)),
+            _ if let Some(pattern) = &self.pattern => format!("/sub/{}", pattern.text),
+            _ if self.others.is_empty() => {
+                let query = self.since.as_ref().map_or_else(String::new, Since::query);
+                format!("/sub/{}{query}", channel_name(self.channel))
+            }
             _ => {
                 let names = self
                     .channels()
@@ -194,9 +230,10 @@ impl Client {
             }
         };
         self.outgoing = match self.wants_stream {
-            true => wire::stream_request(&path),
+            true => wire::stream_request(&path, self.since.as_ref().filter(|_| rng.chance(500))),
             false => wire::request(&path, self.offers_deflate),
         };
+        self.request_bytes = self.outgoing.len() as u64;
         if let Role::Rogue(mischief) = self.role {
             self.misbehave(mischief, rng);
         }
@@ -318,6 +355,10 @@ impl Client {
                     let pong = wire::masked(wire::PONG, &payload, [1, 2, 3, 4]);
                     self.outgoing.extend_from_slice(&pong);
                 }
+                Said::Gap(offset) if self.gap.is_none() && self.received.is_empty() => {
+                    self.gap = Some(offset);
+                }
+                Said::Gap(_) => self.fault = Some("a gap in the midst of the stream".to_owned()),
                 Said::Pong => self.fault = Some("a pong that nobody asked for".to_owned()),
                 Said::Close(code) => {
                     self.told = Some((code.unwrap_or(0), now_ms));

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use pushring::shard::{Admission, Batch, ConnectionId, Effect, Exception, Shard};
 
 use super::client::{Client, Place};
+use super::keeping::Streams;
 use super::mail::Mail;
 use super::plan::{Plan, Sabotage};
 use super::rng::Rng;
@@ -18,8 +19,7 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     pub mail: &'a mut Mail,
     pub clients: &'a mut [Client],
-    /// Publications numbered so far, by channel.
-    pub numbered: &'a mut [u64],
+    pub streams: &'a mut Streams,
     /// The owner of each channel.
     pub owners: &'a [usize],
     /// No more faults.
@@ -163,7 +163,9 @@ impl Driver {
         self.take_mail(ctx);
         if self.next_timeout_ms().is_some_and(|due| due <= ctx.now_ms) {
             self.resumes_at_ms.take_if(|at| *at <= ctx.now_ms);
+            let before = self.shard.counters().publications;
             self.shard.handle_timeout(ctx.now_ms);
+            self.note_released(self.shard.counters().publications - before, ctx);
         }
         self.flush(ctx);
         self.shard.end_turn();

@@ -56,10 +56,14 @@ impl EventStream {
         let has_place = !event.last_event_id.is_empty() && !event.last_event_id.starts_with("0:");
         if has_place {
             let offset = offset_of(&event.last_event_id)?;
-            if self.last.map(|last| last + 1) != Some(offset) {
-                return Err(format!("the id {offset} behind {:?}", self.last));
+            // What it has missed comes in front of any word of where the stream stands.
+            let last = self.last.replace(offset);
+            if event.kind == "gap" && last.is_none() && event.data == event.last_event_id {
+                return Ok(Said::Gap(offset));
             }
-            self.last = Some(offset);
+            if last.is_some_and(|last| last + 1 != offset) {
+                return Err(format!("the id {offset} behind {last:?}"));
+            }
         }
         match &*event.kind {
             "message" => Ok(Said::Data {

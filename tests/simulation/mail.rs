@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use pushring::publication::{Begun, Missed, Recovery};
 use pushring::shard::mail::{Delivery, QueueRequest, Request};
 
 use super::plan::Sabotage;
@@ -60,6 +61,12 @@ impl Mail {
             // Of some kinds there is less mail.
             until_sabotage: match sabotage {
                 Some(Sabotage::DropDelivery | Sabotage::RepeatDelivery) => 20,
+                Some(
+                    Sabotage::DropRecovered
+                    | Sabotage::RepeatRecovered
+                    | Sabotage::ForgeGap
+                    | Sabotage::HideGap,
+                ) => 1,
                 _ => 5,
             },
             sabotaged: 0,
@@ -97,7 +104,7 @@ impl Mail {
             .push_back(request);
     }
 
-    pub fn send_delivery(&mut self, from: usize, to: usize, delivery: Delivery) {
+    pub fn send_delivery(&mut self, from: usize, to: usize, mut delivery: Delivery) {
         let act = self.is_target(&delivery);
         self.handed += u64::from(matches!(delivery, Delivery::Handed(_)));
         let queue = &mut self.deliveries[from * self.peers + to].queue;
@@ -110,7 +117,11 @@ impl Mail {
             Some(Sabotage::SwapDeliveries | Sabotage::SwapHanded) if !queue.is_empty() => {
                 queue.insert(queue.len() - 1, delivery);
             }
-            _ => queue.push_back(delivery),
+            Some(sabotage) => {
+                forge(&mut delivery, sabotage);
+                queue.push_back(delivery);
+            }
+            None => queue.push_back(delivery),
         }
     }
 
@@ -159,6 +170,13 @@ impl Mail {
             Some(Sabotage::DropHanded | Sabotage::RepeatHanded | Sabotage::SwapHanded) => {
                 matches!(delivery, Delivery::Handed(_))
             }
+            Some(Sabotage::DropRecovered | Sabotage::RepeatRecovered) => {
+                matches!(recovery_of(delivery), Some(Recovery::Whole(missed)) if !missed.is_empty())
+            }
+            Some(Sabotage::ForgeGap) => {
+                matches!(recovery_of(delivery), Some(Recovery::Whole(_)))
+            }
+            Some(Sabotage::HideGap) => matches!(recovery_of(delivery), Some(Recovery::Gap)),
             _ => false,
         };
         fits && self.strikes()
@@ -180,4 +198,37 @@ impl Mail {
         self.sabotaged += 1;
         true
     }
+}
+
+/// What an owner says that a subscriber has missed.
+fn recovery_of(delivery: &Delivery) -> Option<&Recovery> {
+    match delivery {
+        Delivery::Subscribed {
+            result: Ok(begun), ..
+        } => Some(&begun.recovery),
+        _ => None,
+    }
+}
+
+/// Makes something else of what a subscriber has missed.
+fn forge(delivery: &mut Delivery, sabotage: Sabotage) {
+    let Delivery::Subscribed {
+        result: Ok(Begun { recovery, .. }),
+        ..
+    } = delivery
+    else {
+        return;
+    };
+    *recovery = match (sabotage, &*recovery) {
+        (Sabotage::DropRecovered, Recovery::Whole(missed)) => {
+            let (shared, from) = missed.shared();
+            Recovery::Whole(Missed::new(shared.clone(), from + 1))
+        }
+        (Sabotage::RepeatRecovered, Recovery::Whole(missed)) => {
+            let all = missed.iter().take(1).chain(missed.iter());
+            Recovery::Whole(Missed::new(all.cloned().collect(), 0))
+        }
+        (Sabotage::ForgeGap, _) => Recovery::Gap,
+        _ => Recovery::Whole(Missed::new([].into(), 0)),
+    };
 }

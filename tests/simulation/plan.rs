@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pushring::config::Config;
 
+use super::keeping::Keepings;
 use super::rng::Rng;
 
 /// How a deliberately broken driver breaks, to prove that the checks see it.
@@ -31,6 +32,14 @@ pub enum Sabotage {
     SwapHanded,
     /// Mailboxes lose what a consumer says about its messages now and then.
     DropSettle,
+    /// Mailboxes lose a publication of what a subscriber has missed.
+    DropRecovered,
+    /// Mailboxes repeat one of them.
+    RepeatRecovered,
+    /// Mailboxes make a gap of it.
+    ForgeGap,
+    /// Mailboxes make nothing missed of a gap.
+    HideGap,
     /// The shard does not hear of a socket that has been closed.
     ForgetClosed,
     /// Nobody is told that there is room in a mailbox again.
@@ -76,6 +85,10 @@ pub struct Plan {
     pub client_misbehaves: usize,
     /// A subscriber reads slowly, or not at all for some time.
     pub client_slow: usize,
+    /// A subscriber goes on where another one has stopped.
+    pub client_returns: usize,
+    /// What channels keep.
+    pub keepings: Keepings,
     /// Within how many ms all connections are closed, in a world that ends so.
     pub drain_ms: Option<u64>,
     /// Tokens that a turn attends to, and mail of one kind and peer that it takes.
@@ -85,7 +98,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn draw(rng: &mut Rng, sabotage: Option<Sabotage>) -> Self {
+    pub fn draw(rng: &mut Rng, sabotage: Option<Sabotage>) -> Result<Self, String> {
         let mut config = Config::default();
         config.mailbox.entries = rng.within(2..=12);
         config.fanout.scatter_entries = rng.pick(&[1, 2, 3, 5, 16, 256]);
@@ -113,9 +126,14 @@ impl Plan {
         config.stomp.connect_ms = rng.pick(&[10_000, 60_000]);
         config.timeouts.head_ms = rng.pick(&[300, 5_000]);
         config.timeouts.ping_interval_ms = rng.pick(&[300, 25_000]);
-        Self {
+        let channels = rng.within(1..=4);
+        let keepings = Keepings::draw(channels, rng);
+        config.namespaces = keepings.namespaces()?;
+        config.limits.history_bytes_max = 1 << 40;
+        Ok(Self {
             shards: rng.within(1..=7),
-            channels: rng.within(1..=4),
+            channels,
+            keepings,
             queues: rng.within(1..=3),
             steps: rng.within(60..=160),
             clients: rng.within(4..=20),
@@ -134,11 +152,12 @@ impl Plan {
             client_quits: some(rng, 500),
             client_misbehaves: some(rng, 300),
             client_slow: some(rng, 700),
+            client_returns: some(rng, 900),
             drain_ms: rng.chance(300).then(|| rng.within(20..=400) as u64),
             tokens_a_turn: rng.pick(&[1, 3, 512]),
             mail_a_turn: rng.pick(&[1, 4, 1_024]),
             sabotage,
-        }
+        })
     }
 }
 

@@ -2,10 +2,12 @@
 //! from where on a subscriber gets them.
 
 use pushring::metrics::Counters;
+use pushring::publication::Position;
 use pushring::shard::mail::{Delivery, Request, Ticket};
 
 use super::client::{self, Role};
 use super::driver::{Context, Driver};
+use super::keeping::Began;
 use super::subscription::To;
 
 impl Driver {
@@ -13,8 +15,11 @@ impl Driver {
     pub(super) fn note_input(&self, before: &Counters, client: usize, ctx: &mut Context<'_>) {
         let after = self.shard.counters();
         let client = &mut ctx.clients[client];
-        let numbered_before = ctx.numbered.to_vec();
-        ctx.numbered[client.channel] += after.publications - before.publications;
+        let before_it = ctx.streams.positions();
+        let numbered = after.publications - before.publications;
+        let held = after.publications_held - before.publications_held;
+        ctx.streams.logs[client.channel].note(ctx.now_ms, numbered, held, None);
+        let positions = ctx.streams.positions();
         if let Some(stomper) = &mut client.stomper {
             for one in &mut stomper.subscriptions {
                 // In the midst of its own publications, if there are some in the same input.
@@ -23,18 +28,43 @@ impl Driver {
                     && one.ends_at <= client.socket.taken
                     && one.start.is_none()
                 {
-                    one.start = Some((numbered_before[channel], ctx.numbered[channel]));
+                    one.start = Some((before_it[channel], positions[channel]));
+                    one.began_ms = ctx.now_ms;
                 }
             }
             return;
         }
-        if !matches!(client.role, Role::Publisher(_)) && after.subscriptions > before.subscriptions
+        // One that is told of a gap is not subscribed when that is known.
+        let was_refused = client.since.is_some() && client.was_asked();
+        if matches!(client.role, Role::Publisher(_))
+            || !(after.subscriptions > before.subscriptions || was_refused)
         {
-            for (start, channel) in client.channels().enumerate() {
-                if ctx.owners[channel] == self.index {
-                    client.starts[start] = Some(ctx.numbered[channel]);
-                }
+            return;
+        }
+        for (subscription, channel) in client.channels().enumerate() {
+            if ctx.owners[channel] == self.index {
+                client.began[subscription].get_or_insert(Began {
+                    position: positions[channel],
+                    at_ms: ctx.now_ms,
+                });
             }
+        }
+        if let Some(pattern) = &mut client.pattern {
+            pattern.until = positions;
+        }
+    }
+
+    /// Publications that were held back until now.
+    pub(super) fn note_released(&mut self, released: u64, ctx: &mut Context<'_>) {
+        let mut due = 0;
+        for channel in (0..ctx.owners.len()).filter(|&c| ctx.owners[c] == self.index) {
+            let every_ms = ctx.plan.keepings.of(channel).every_ms;
+            let log = &mut ctx.streams.logs[channel];
+            due += u64::from(log.release(ctx.now_ms, every_ms));
+        }
+        if due != released {
+            let fault = format!("{released} held publications were released, {due} were due");
+            self.fault.get_or_insert(fault);
         }
     }
 
@@ -53,7 +83,10 @@ impl Driver {
                     ..
                 } = &delivery
                 {
-                    self.note_subscribed(*ticket, begun.position.offset, ctx);
+                    self.note_subscribed(*ticket, begun.position, ctx);
+                }
+                if let Delivery::PatternNoted { ticket, .. } = &delivery {
+                    self.note_pattern(*ticket, ctx);
                 }
                 if let Delivery::Handed(message) = &delivery {
                     self.note_handed(message.ticket, ctx);
@@ -76,7 +109,7 @@ impl Driver {
     fn take_request(&mut self, peer: usize, request: Request, ctx: &mut Context<'_>) {
         let channel = match &request {
             Request::Publish { channel, .. } => {
-                (0..ctx.numbered.len()).find(|&i| client::channel_name(i) == channel.as_str())
+                (0..ctx.owners.len()).find(|&i| client::channel_name(i) == channel.as_str())
             }
             Request::Drain { .. } => {
                 self.listens = false;
@@ -86,10 +119,21 @@ impl Driver {
             }
             _ => None,
         };
-        let before = self.shard.counters().publications;
+        let newest = match &request {
+            Request::Publish { draft, .. } => Some(draft.payload.to_vec()),
+            _ => None,
+        };
+        if let Request::Subscribe { ticket, .. } = &request {
+            let of = (peer, ticket.asker, ticket.subscription);
+            ctx.streams.asked.insert(of, ctx.now_ms);
+        }
+        let before = self.shard.counters();
         self.shard.handle_request(ctx.now_ms, peer, request);
         if let Some(channel) = channel {
-            ctx.numbered[channel] += self.shard.counters().publications - before;
+            let after = self.shard.counters();
+            let numbered = after.publications - before.publications;
+            let held = after.publications_held - before.publications_held;
+            ctx.streams.logs[channel].note(ctx.now_ms, numbered, held, newest);
         }
     }
 
@@ -99,25 +143,45 @@ impl Driver {
         *ctx.handed_behind += u64::from(is_behind);
     }
 
-    fn note_subscribed(&self, ticket: Ticket, offset: u64, ctx: &mut Context<'_>) {
-        let entry = self
-            .entries
-            .iter()
-            .flatten()
-            .find(|entry| entry.id.to_bits() == ticket.asker);
-        if let Some(entry) = entry {
-            if let Some(stomper) = &mut ctx.clients[entry.client].stomper {
-                let subscriptions = &mut stomper.subscriptions;
-                if let Some(one) = subscriptions
-                    .iter_mut()
-                    .find(|s| s.number == ticket.subscription)
-                {
-                    one.start = Some((offset, offset));
-                }
-                return;
+    fn note_subscribed(&self, ticket: Ticket, position: Position, ctx: &mut Context<'_>) {
+        let Position { epoch, offset } = position;
+        let of = (self.index, ticket.asker, ticket.subscription);
+        let at_ms = ctx.streams.asked.get(&of).copied().unwrap_or(ctx.now_ms);
+        let Some(client) = self.client_of(ticket) else {
+            return;
+        };
+        let client = &mut ctx.clients[client];
+        if let Some(stomper) = &mut client.stomper {
+            let mut subscriptions = stomper.subscriptions.iter_mut();
+            if let Some(one) = subscriptions.find(|s| s.number == ticket.subscription) {
+                one.start = Some((offset, offset));
+                one.began_ms = at_ms;
             }
-            ctx.clients[entry.client].starts[ticket.subscription as usize] = Some(offset);
+            return;
         }
+        let subscription = ticket.subscription as usize;
+        client.began[subscription] = Some(Began {
+            position: offset,
+            at_ms,
+        });
+        if let Some(channel) = client.channels().nth(subscription) {
+            ctx.streams.epochs[channel] = Some(epoch);
+        }
+    }
+
+    /// A shard knows of a subscription to a pattern; perhaps it is the last that had to.
+    fn note_pattern(&self, ticket: Ticket, ctx: &mut Context<'_>) {
+        if let Some(client) = self.client_of(ticket)
+            && let Some(pattern) = &mut ctx.clients[client].pattern
+        {
+            pattern.until = ctx.streams.positions();
+        }
+    }
+
+    fn client_of(&self, ticket: Ticket) -> Option<usize> {
+        let mut entries = self.entries.iter().flatten();
+        let entry = entries.find(|entry| entry.id.to_bits() == ticket.asker)?;
+        Some(entry.client)
     }
 
     pub(super) fn post_mail(&mut self, ctx: &mut Context<'_>) {

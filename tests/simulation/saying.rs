@@ -58,7 +58,7 @@ impl Stomper {
             if self.subscribes_left > 0 && line.rng.chance(400) {
                 self.subscribe(line);
             }
-            if !calm && line.rng.chance(15) {
+            if !calm && line.rng.chance(25) {
                 self.unsubscribe(line);
             }
             self.settle(calm, line);
@@ -96,9 +96,12 @@ impl Stomper {
 
     fn subscribe(&mut self, line: &mut Line<'_>) {
         self.subscribes_left -= 1;
-        let to = match line.rng.chance(500) {
-            true => To::Topic(line.rng.below(self.topics)),
-            false => To::Queue(line.rng.below(self.queues)),
+        let ended = self.subscriptions.iter().find(|one| one.ended.is_some());
+        let to = match (line.rng.chance(500), ended) {
+            // Back to where it was.
+            (true, Some(one)) if line.rng.chance(500) => one.to,
+            (true, _) => To::Topic(line.rng.below(self.topics)),
+            (false, _) => To::Queue(line.rng.below(self.queues)),
         };
         let id = (!self.without_ids).then(|| self.draw_id(line.rng));
         let name = id.clone().unwrap_or_else(|| to.text());
@@ -114,6 +117,8 @@ impl Stomper {
         let window = line.rng.pick(&[1, 2, 3, 10, 256]);
         let receipt = line.rng.chance(600).then(|| self.ask_receipt());
         let (text, count, receipt) = (to.text(), window.to_string(), named(receipt));
+        let since = self.last_of(to).filter(|_| line.rng.chance(700));
+        let place = since.map(|(epoch, offset)| format!("{epoch}-{offset}"));
         let headers = [
             ("id", id.as_deref()),
             ("destination", Some(&*text)),
@@ -126,6 +131,7 @@ impl Stomper {
                 },
             ),
             ("prefetch-count", (window != 256).then_some(&*count)),
+            ("since", place.as_deref()),
             ("receipt", receipt.as_deref()),
         ];
         line.say(frame("SUBSCRIBE", &headers, b""));
@@ -137,10 +143,20 @@ impl Stomper {
             window,
             number,
             ends_at: line.written + line.outgoing.len() as u64,
+            since: since.map(|(_, offset)| offset),
             start: None,
+            began_ms: 0,
             got: Vec::new(),
             ended: None,
         });
+    }
+
+    /// The place of the last message of a topic that the client has had.
+    fn last_of(&self, to: To) -> Option<(u64, u64)> {
+        let topics = self.subscriptions.iter().rev();
+        let mut same = topics.filter(|one| one.to == to && matches!(to, To::Topic(_)));
+        same.find_map(|one| one.got.last())
+            .map(|got| (got.epoch, got.offset))
     }
 
     /// An id of its own, or one that was used before.
@@ -172,7 +188,7 @@ impl Stomper {
         if receipt.is_some() {
             self.take_number();
         }
-        self.subscribes_left += line.rng.below(2);
+        self.subscribes_left += line.rng.below(3);
     }
 
     /// Acknowledges, or gives back, some of what it holds.

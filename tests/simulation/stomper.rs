@@ -111,7 +111,9 @@ impl Stomper {
             window: 1_000,
             number: 0,
             ends_at: 0,
+            since: None,
             start: None,
+            began_ms: 0,
             got: Vec::new(),
             ended: None,
         };
@@ -221,12 +223,18 @@ impl Stomper {
             Some("true") => true,
             Some(other) => return Err(format!("redelivered:{other}")),
         };
+        let is_gap = match frame.header("gap") {
+            None => false,
+            Some("true") if frame.body.is_empty() => true,
+            Some(other) => return Err(format!("gap:{other}")),
+        };
         let subscription = &mut self.subscriptions[found];
         subscription.take(Got {
             epoch,
             offset,
             body: frame.body.clone(),
             redelivered,
+            is_gap,
             at,
             ack,
             settled: None,

@@ -46,6 +46,8 @@ pub struct Got {
     pub offset: u64,
     pub body: Vec<u8>,
     pub redelivered: bool,
+    /// No message, but a word that some are gone.
+    pub is_gap: bool,
     pub at: u64,
     pub ack: Option<String>,
     pub settled: Option<Settled>,
@@ -61,8 +63,11 @@ pub struct Subscription {
     pub number: u32,
     /// The place in the client's bytes where its SUBSCRIBE ends.
     pub ends_at: u64,
-    /// Between which of its topic's offsets it has begun.
+    /// Behind which offset it wants what its client has missed.
+    pub since: Option<u64>,
+    /// Between which of its topic's offsets it has begun, and when.
     pub start: Option<(u64, u64)>,
+    pub began_ms: u64,
     pub got: Vec<Got>,
     /// When UNSUBSCRIBE was said, and with which receipt.
     pub ended: Option<(u64, Option<usize>)>,
@@ -99,6 +104,9 @@ impl Subscription {
         }
         match self.to {
             To::Topic(_) if got.redelivered => return about("redelivered"),
+            _ if got.is_gap && !(self.got.is_empty() && self.since.is_some()) => {
+                return about("is a gap that nobody asked about");
+            }
             To::Topic(_) => {
                 let due = self.got.last().map_or(got.offset, |last| last.offset + 1);
                 if due != got.offset {

@@ -1,6 +1,7 @@
 //! What clients write and read, done naively and without the library's own codec.
 
 use super::event_stream::EventStream;
+use super::keeping::Since;
 use crate::inflate;
 
 /// The sample key of RFC 6455, section 1.3, and the answer that it must get.
@@ -29,10 +30,14 @@ pub fn request(path: &str, offers_deflate: bool) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A request for an event stream.
-pub fn stream_request(path: &str) -> Vec<u8> {
+/// A request for an event stream, perhaps with the place as browsers say it, which counts for more than the path's.
+pub fn stream_request(path: &str, since: Option<&Since>) -> Vec<u8> {
     let head = "Host: push.example\r\nAccept: text/event-stream";
-    format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n").into_bytes()
+    let last = since.and_then(|since| Some((since.epoch?, since.offset)));
+    let last = last.map_or_else(String::new, |(epoch, offset)| {
+        format!("\r\nLast-Event-ID: {epoch:x}:{offset}")
+    });
+    format!("GET {path} HTTP/1.1\r\n{head}{last}\r\n\r\n").into_bytes()
 }
 
 /// A payload as a compressor writes it that finds nothing to make shorter: one stored block.
@@ -69,7 +74,12 @@ pub fn masked(opcode: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
     Status(u16),
-    Data { text: bool, payload: Vec<u8> },
+    Data {
+        text: bool,
+        payload: Vec<u8>,
+    },
+    /// What was missed is not kept any more; the stream goes on behind that offset.
+    Gap(u64),
     Ping(Vec<u8>),
     Pong,
     Close(Option<u16>),

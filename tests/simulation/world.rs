@@ -16,6 +16,7 @@ use pushring::shard::{Identity, Residue, Shard};
 use super::cast;
 use super::client::{self, Client, Quit, Role};
 use super::driver::{Context, Driver};
+use super::keeping::{self, Streams};
 use super::mail::Mail;
 use super::plan::Plan;
 use super::reloads::Reloads;
@@ -41,7 +42,7 @@ pub struct World {
     pub drivers: Vec<Driver>,
     pub mail: Mail,
     pub clients: Vec<Client>,
-    pub numbered: Vec<u64>,
+    pub streams: Streams,
     pub owners: Vec<usize>,
     pub calls: Vec<Call>,
     /// The clock has jumped, so that anybody may be taken for silent or late.
@@ -73,7 +74,8 @@ impl World {
                     shard,
                     shards: plan.shards,
                     hash_seed,
-                    first_epoch: (shard as u64) << 32,
+                    // 0 is no stream.
+                    first_epoch: 1 + ((shard as u64) << 32),
                 };
                 let shard_of = Shard::new(
                     identity,
@@ -95,7 +97,7 @@ impl World {
             drivers,
             mail: Mail::new(plan.shards, plan.sabotage),
             clients,
-            numbered: vec![0; plan.channels],
+            streams: Streams::new(plan.channels),
             owners,
             calls: Vec::new(),
             jumped: false,
@@ -149,7 +151,16 @@ impl World {
     pub fn quiesce(&mut self) -> Result<(), String> {
         self.calm = true;
         self.step = self.plan.steps + 1;
-        self.settle("after the traffic")
+        self.settle("after the traffic")?;
+        // What is held back leaves in its time.
+        for _ in 0..20 {
+            if !self.streams.logs.iter().any(|log| log.is_holding) {
+                return Ok(());
+            }
+            self.now_ms += 20;
+            self.settle("while publications were held back")?;
+        }
+        Err("a publication is held back for ever".to_owned())
     }
 
     /// A drain goes on until its time is over.
@@ -228,7 +239,8 @@ impl World {
                 return Ok(());
             }
             let Some(due) = due else { break };
-            self.now_ms = self.now_ms.max(due);
+            // Many histories have a publication for every step.
+            self.now_ms = self.now_ms.max(due) + 20;
             self.settle("while time passed")?;
         }
         let left: Vec<_> = self
@@ -242,7 +254,11 @@ impl World {
     fn drain(&mut self, drain_ms: u64) {
         self.draining = true;
         for call in &self.calls {
-            if let [Ok(position)] = call.answers[..] {
+            // What is held back may be replaced.
+            let is_sure = self.plan.keepings.of(call.channel).publishes_all();
+            if let [Ok(position)] = call.answers[..]
+                && is_sure
+            {
                 let last = &mut self.answered[call.channel];
                 *last = position.offset.max(*last);
             }
@@ -341,7 +357,7 @@ impl World {
                 plan: &self.plan,
                 mail: &mut self.mail,
                 clients: &mut self.clients,
-                numbered: &mut self.numbered,
+                streams: &mut self.streams,
                 owners: &self.owners,
                 calm: self.calm,
                 sabotaged: &mut self.sabotaged,
@@ -360,8 +376,10 @@ impl World {
     fn step_clients(&mut self) -> bool {
         let mut happened = false;
         for index in 0..self.clients.len() {
-            let client = &mut self.clients[index];
+            let client = &self.clients[index];
             if client.place == client::Place::Away && client.connects_at <= self.step {
+                self.look_up_place(index);
+                let client = &mut self.clients[index];
                 client.connect(&mut self.rng);
                 let shard = client.shard;
                 self.drivers[shard].arrivals.push_back(index);
@@ -370,6 +388,22 @@ impl World {
             happened |= self.clients[index].step(self.step, self.now_ms, self.calm, &mut self.rng);
         }
         happened
+    }
+
+    /// Where a client begins that goes on for another, and between where one to a pattern may.
+    fn look_up_place(&mut self, index: usize) {
+        let positions = self.streams.positions();
+        if let Some(before) = self.clients[index].follows {
+            let before = &self.clients[before];
+            let start = keeping::start(&self.plan.keepings, &self.streams, before, 0);
+            let place = start.map(|start| start + before.received.len() as u64);
+            let epoch = self.streams.epochs[before.channel];
+            let since = place.map(|place| keeping::ask(place, epoch, &mut self.rng));
+            self.clients[index].since = since;
+        }
+        if let Some(pattern) = &mut self.clients[index].pattern {
+            pattern.after = positions;
+        }
     }
 
     /// The control thread posts and takes its mail, when it is not busy with something else.
@@ -386,6 +420,9 @@ impl World {
                 match delivery {
                     Delivery::Published { ticket, result } => {
                         if let Some(call) = self.calls.get_mut(ticket.asker as usize) {
+                            if let Ok(position) = &result {
+                                self.streams.epochs[call.channel] = Some(position.epoch);
+                            }
                             call.answers.push(result);
                         }
                     }

@@ -230,6 +230,23 @@ fn with_a_cache_newcomers_get_the_newest_publication() {
 }
 
 #[test]
+fn a_held_message_never_leaves_behind_a_newer_one() {
+    let paced = Namespace {
+        latest_every_ms: 100,
+        ..Namespace::default()
+    };
+    let mut directory = directory_with(10, paced);
+    let news = name("news");
+    publish(&mut directory, 50, &news);
+    let held = directory.publish(60, &news, draft(1)).expect("room");
+    assert!(matches!(held, Published::Later(_)));
+    // Its interval is over, and the owner has not come to look at it when the next one comes.
+    let (newest, _) = publish(&mut directory, 150, &news);
+    assert_eq!(newest.offset, 2);
+    assert_eq!(directory.handle_due(10_000), None);
+}
+
+#[test]
 fn between_two_publications_of_a_paced_channel_there_is_its_interval_and_the_newest_leaves() {
     let paced = Namespace {
         latest_every_ms: 100,
