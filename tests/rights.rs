@@ -10,6 +10,7 @@ mod support;
 
 mod rights {
     mod centrifuge;
+    mod clients;
     mod event_streams;
     mod programs;
     mod raw;
