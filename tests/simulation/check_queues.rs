@@ -197,9 +197,11 @@ fn has_accepted(delivery: &Delivery<'_>, rest: &Rest) -> bool {
     if delivery.subscription.mode == Mode::Auto {
         return true;
     }
+    // Who was slow when the others left may have been closed before it was heard.
+    let was_slow = matches!(delivery.client.told, Some((1013, _)));
+    let has_stayed = rest.stayed.contains(&delivery.client.index) && !was_slow;
     delivery.got.settled.is_some_and(|settled| {
-        let is_heard = rest.stayed.contains(&delivery.client.index)
-            || delivery.stomper.has_receipt(settled.receipt);
+        let is_heard = has_stayed || delivery.stomper.has_receipt(settled.receipt);
         settled.verdict == Verdict::Accept && is_heard
     })
 }

@@ -319,8 +319,8 @@ impl Client {
             self.saw_end = true;
             if (self.status.is_none() || self.was_let_in()) && self.incoming.has_half() {
                 // A connection that is dropped may be dropped in the middle of a frame; one that
-                // has been told why may not.
-                if self.told.is_some() {
+                // has been told why may not, unless more follows, as when a stream is told when to come again.
+                if self.told.is_some() && !self.wants_stream {
                     self.fault = Some("bytes behind the close frame".to_owned());
                 }
             }
