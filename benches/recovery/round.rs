@@ -114,7 +114,7 @@ impl<'a> Round<'a> {
                 epoch: String::new(),
                 offset: 0,
             },
-            behind_first: round % 2 == 0,
+            behind_first: round.is_multiple_of(2),
         };
         round.publish_over_http()?;
         round.clients.catch_up()?;

@@ -76,7 +76,6 @@ pub fn head_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// First byte, place of the payload and end of the frame that the bytes begin with, if they hold all of it.
-#[expect(clippy::type_complexity, reason = "three parts of one frame")]
 fn next_frame(bytes: &[u8]) -> Result<Option<(u8, std::ops::Range<usize>, usize)>, String> {
     let &[first, second, ref rest @ ..] = bytes else {
         return Ok(None);
