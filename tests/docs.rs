@@ -10,7 +10,8 @@
 //!   `…` stands for anything within a line.
 //! - `output background`: the same of the newest one that was left running.
 //!
-//! Every other block is only to be read. The addresses in all of them, 127.0.0.1:8000 and 127.0.0.1:8001, are replaced by
+//! Programs run in a folder with the server's configuration as `pushring.toml`, and find `pushring` itself. Every other block is
+//! only to be read. The addresses in all of them, 127.0.0.1:8000 and 127.0.0.1:8001, are replaced by
 //! those of the server.
 
 #![forbid(unsafe_code)]
@@ -24,7 +25,7 @@ mod docs {
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use docs::page::{Block, What, blocks};
 use docs::program::Program;
@@ -45,7 +46,7 @@ macro_rules! pages {
     };
 }
 
-pages! { api centrifuge channels raw sse stomp }
+pages! { access api centrifuge channels raw sse stomp }
 
 #[test]
 fn every_page_is_run() {
@@ -79,6 +80,7 @@ fn run(page: &str) {
         .map(|block| format!("{}\n", block.text))
         .collect();
     // With one shard a subscription has begun as soon as it is counted.
+    let directory = folder_of(page, &config);
     let server = Server::start(Options {
         shards: 1,
         ..Options::with_config(&config)
@@ -89,14 +91,14 @@ fn run(page: &str) {
         match block.what {
             What::Config | What::Read => {}
             What::Run => {
-                let mut program = start(block, &server, place);
+                let mut program = start(block, &server, &directory, place);
                 program.finish();
                 programs.push(program);
             }
             What::Background => {
                 let subscriptions = |metrics: &Metrics| metrics.sum("subscriptions");
                 let before = subscriptions(&Metrics::get(&mut server.http()));
-                programs.push(start(block, &server, place.clone()));
+                programs.push(start(block, &server, &directory, place.clone()));
                 Metrics::wait(&mut server.http(), &place, |metrics| {
                     subscriptions(metrics) > before
                 });
@@ -112,13 +114,21 @@ fn run(page: &str) {
     }
 }
 
-fn start(block: &Block, server: &Server, place: String) -> Program {
+fn start(block: &Block, server: &Server, directory: &Path, place: String) -> Program {
     let addresses = server.addresses;
     let text = block
         .text
         .replace("127.0.0.1:8000", &addresses.public.to_string())
         .replace("127.0.0.1:8001", &addresses.internal.to_string());
-    Program::start(&block.language, block.what, &text, place)
+    Program::start(&block.language, block.what, &text, directory, place)
+}
+
+/// Where the programs of a page run.
+fn folder_of(page: &str, config: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("docs-{page}"));
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("pushring.toml"), config).unwrap();
+    directory
 }
 
 fn text(page: &str) -> String {

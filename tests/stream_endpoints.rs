@@ -163,6 +163,7 @@ fn what_an_endpoint_sends_and_what_is_published_are_events() {
         .unwrap();
     assert_eq!(stream.message(), "of another room");
     handle.close(name, CloseCode::NORMAL, "enough").unwrap();
+    assert_eq!(stream.message(), "farewell: enough");
     assert_eq!(stream.next(), None);
     assert_eq!(stream.reader.comments, ["enough"]);
     assert_eq!(next(&told), Call::Close(1000, Side::Server));

@@ -63,6 +63,7 @@ fn feed(pieces: &[Vec<u8>]) -> Made {
                 settings: &settings,
                 rules: &rules,
                 unix_ms: 0,
+                is_behind: false,
                 endpoints: &mut endpoints,
                 codec: &mut codec,
                 name: ConnectionName {

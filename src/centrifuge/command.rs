@@ -213,10 +213,13 @@ impl<'a> Command<'a> {
     /// # Errors
     /// [`CommandError`].
     pub fn parse(line: &'a [u8]) -> Result<Self, CommandError> {
+        // Serde passes over what nobody wants, whatever bytes are in it.
+        let line = simdutf8::basic::from_utf8(line)
+            .map_err(|_| CommandError::Malformed("it is not UTF-8".to_owned()))?;
         let Line {
             id: Count(id),
             request,
-        } = serde_json::from_slice(line)
+        } = serde_json::from_str(line)
             .map_err(|error| CommandError::Malformed(error.to_string()))?;
         let id = u32::try_from(id)
             .map_err(|_| CommandError::Malformed("the id has more than 32 bits".to_owned()))?;

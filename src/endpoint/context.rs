@@ -35,6 +35,8 @@ pub(crate) struct Sight<'a> {
     pub rules: &'a Rules,
     /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
     pub unix_ms: u64,
+    /// Whether more waits for the client than its socket takes.
+    pub is_behind: bool,
 }
 
 /// The connection that a callback is called for, and the channels.
@@ -110,6 +112,12 @@ impl<'a> Context<'a> {
             Order::Unsubscribe(None) => self.unsubscribe_all(),
             Order::Close { code, reason } => self.close(code, reason),
         }
+    }
+
+    /// Whether more waits for the client than its socket takes. It is not read as long; of the times that an endpoint has set,
+    /// only the deadline is kept.
+    pub fn is_behind(&self) -> bool {
+        self.sight.is_behind
     }
 
     /// Whether the connection is an event stream ([`Route::event_stream`](super::Route::event_stream)), whose client

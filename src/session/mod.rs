@@ -109,6 +109,8 @@ pub struct Surroundings<'a> {
     pub rules: &'a Rules,
     /// The time of day at the beginning of the turn, in ms since 1970 (UTC).
     pub unix_ms: u64,
+    /// Whether more waits for the client than its socket takes.
+    pub is_behind: bool,
     /// The shard's endpoints.
     pub endpoints: &'a mut Endpoints,
     /// What the shard's connections compress and decompress with.
@@ -128,6 +130,7 @@ impl<'a> Surroundings<'a> {
             name: self.name,
             rules: self.rules,
             unix_ms: self.unix_ms,
+            is_behind: self.is_behind,
         }
     }
 }

@@ -72,6 +72,7 @@ fn run(pieces: &[Vec<u8>]) -> (Vec<String>, Vec<u8>, Vec<Command>, u32) {
             settings: &settings,
             rules: &rules,
             unix_ms: 0,
+            is_behind: false,
             endpoints: &mut endpoints,
             codec: &mut codec,
             name: ConnectionName {

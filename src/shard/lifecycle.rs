@@ -230,6 +230,7 @@ impl Shard {
         let mut last_words = BytesMut::new();
         let mut commands = std::mem::take(&mut self.commands);
         let framing = connection.session.framing();
+        let is_behind = connection.backlog.is_some();
         connection.session.end(
             code,
             text,
@@ -239,6 +240,7 @@ impl Shard {
                 settings: &self.sessions,
                 rules: &self.rules,
                 unix_ms: self.unix_ms,
+                is_behind,
                 endpoints: &mut self.endpoints,
                 codec: &mut self.codec,
                 name: name_of(&self.identity, id),
@@ -306,12 +308,14 @@ impl Shard {
         let connection = self.connections.table.get_mut(id)?;
         let replies_from = self.outbox.replies_len();
         let mut commands = std::mem::take(&mut self.commands);
+        let is_behind = connection.backlog.is_some();
         let done = work(
             &mut connection.session,
             &mut Surroundings {
                 settings: &self.sessions,
                 rules: &self.rules,
                 unix_ms: self.unix_ms,
+                is_behind,
                 endpoints: &mut self.endpoints,
                 codec: &mut self.codec,
                 name: name_of(&self.identity, id),

@@ -394,6 +394,7 @@ impl Shard {
             consumers: self.queues.tally().consumers,
             unsettled: self.queues.tally().unsettled,
             handed: self.handed.len(),
+            users: self.users.len() + self.errands.len(),
         }
     }
 
@@ -464,6 +465,8 @@ pub struct Residue {
     pub unsettled: usize,
     /// Messages that sessions have not been handed.
     pub handed: usize,
+    /// Users with connections here, and orders to users under way.
+    pub users: usize,
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ mod recovery;
 mod reload;
 mod slow;
 mod stomp;
+mod surveys;
 mod timers;
+mod tokens;
 
 fn shard(config: Config) -> Shard {
     let sessions = session::Settings::new(&config).expect("the default origins");

@@ -109,17 +109,22 @@ impl Shard {
             Phase::Handshake => Some(after(connection.since, timeouts.head_ms)),
             Phase::Closing => Some(after(connection.since, timeouts.linger_ms)),
             Phase::Gone => None,
-            Phase::Open => Some(if let Some(backlog) = &connection.backlog {
-                Tick::after(
-                    backlog.since_ms(),
-                    self.config.slow_consumer.backlog_age_ms_max,
-                )
+            Phase::Open => Some(if let Some(too_old) = self.backlog_due(connection) {
+                // What ends at a certain time ends then also for who is slow.
+                too_old.min(deadline(connection).unwrap_or(Tick::NEVER))
             } else {
                 let timeout = next_timeout(connection).map(|(due, _)| due);
                 self.ping_due(connection)
                     .min(timeout.unwrap_or(Tick::NEVER))
             }),
         }
+    }
+
+    /// When the backlog of a slow connection has got too old.
+    fn backlog_due(&self, connection: &Connection) -> Option<Tick> {
+        let age_ms_max = self.config.slow_consumer.backlog_age_ms_max;
+        let backlog = connection.backlog.as_ref()?;
+        Some(Tick::after(backlog.since_ms(), age_ms_max))
     }
 
     /// When an open connection is to be sent a ping, or has left one unanswered for too long.
@@ -137,7 +142,9 @@ impl Shard {
         let Some(connection) = self.connections.table.get(id) else {
             return;
         };
-        let ping_due = self.ping_due(connection) <= Tick::at(now_ms);
+        let now = Tick::at(now_ms);
+        let ping_due = self.ping_due(connection) <= now;
+        let backlog_due = self.backlog_due(connection);
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
         };
@@ -145,12 +152,19 @@ impl Shard {
             Phase::Handshake => self.end_handshake(now_ms, id),
             Phase::Closing => self.drop_connection(now_ms, id),
             Phase::Gone => {}
-            Phase::Open if connection.backlog.is_some() => {
+            Phase::Open if backlog_due.is_some_and(|due| due <= now) => {
                 if self.end(now_ms, id, Reason::Slow) {
                     self.counters.closed_slow += 1;
                 }
             }
-            Phase::Open if !ping_due => self.call_timeout(now_ms, id),
+            Phase::Open if backlog_due.is_some() => {
+                self.call_timeout(now_ms, id, Timeout::Deadline);
+            }
+            Phase::Open if !ping_due => {
+                if let Some((_, timeout)) = next_timeout(connection) {
+                    self.call_timeout(now_ms, id, timeout);
+                }
+            }
             Phase::Open if connection.pinged => {
                 self.counters.closed_silent += 1;
                 self.drop_connection(now_ms, id);
@@ -171,12 +185,9 @@ impl Shard {
         }
     }
 
-    /// Calls the endpoint for whatever of its timers is due first.
-    fn call_timeout(&mut self, now_ms: u64, id: ConnectionId) {
+    /// Calls the endpoint for one of its timers, which is due.
+    fn call_timeout(&mut self, now_ms: u64, id: ConnectionId, timeout: Timeout) {
         let Some(connection) = self.connections.table.get_mut(id) else {
-            return;
-        };
-        let Some((_, timeout)) = next_timeout(connection) else {
             return;
         };
         if let Some(extra) = &mut connection.extra {
@@ -208,11 +219,16 @@ fn next_timeout(connection: &Connection) -> Option<(Tick, Timeout)> {
     let silence_ms = u64::from(silence_ms_max);
     let silence =
         (silence_ms != 0).then(|| (after(connection.heard, silence_ms), Timeout::Silence));
-    let deadline = timers.deadline.map(|due| (due, Timeout::Deadline));
+    let deadline = deadline(connection).map(|due| (due, Timeout::Deadline));
     [deadline, silence, beat]
         .into_iter()
         .flatten()
         .min_by_key(|(due, _)| *due)
+}
+
+/// The deadline that the endpoint has set.
+fn deadline(connection: &Connection) -> Option<Tick> {
+    connection.extra.as_ref()?.timers.deadline
 }
 
 /// So many ms after a tick at the earliest: the tick may have been nearly over.

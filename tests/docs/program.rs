@@ -1,6 +1,9 @@
 //! A block that is run: its process and what that writes.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::iter;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,9 +31,11 @@ pub struct Program {
 
 impl Program {
     /// Starts it.
-    pub fn start(language: &str, what: What, text: &str, place: String) -> Self {
+    pub fn start(language: &str, what: What, text: &str, directory: &Path, place: String) -> Self {
         let mut command = interpreter(language, what, &place);
         let mut child = command
+            .current_dir(directory)
+            .env("PATH", path_with_pushring())
             // So that what a shell has started ends with it.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -164,6 +169,14 @@ fn interpreter(language: &str, what: What, place: &str) -> Command {
         }
         other => panic!("{place}: nothing runs {other:?}"),
     }
+}
+
+/// Where programs are found, this one among them.
+fn path_with_pushring() -> OsString {
+    let own = Path::new(env!("CARGO_BIN_EXE_pushring")).parent().unwrap();
+    let others = env::var_os("PATH").unwrap_or_default();
+    let all = iter::once(own.to_owned()).chain(env::split_paths(&others));
+    env::join_paths(all).unwrap()
 }
 
 fn installed(path: PathBuf) -> PathBuf {

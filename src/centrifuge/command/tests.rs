@@ -140,7 +140,14 @@ fn what_is_no_command_is_refused() {
         let error = Command::parse(line.as_bytes()).map(|command| command.id);
         assert!(matches!(error, Err(CommandError::Malformed(_))), "{line}");
     }
-    assert!(Command::parse(b"{\"id\":1,\"publish\":{\"data\":\"\xff\"}}").is_err());
+    for line in [
+        &b"{\"id\":1,\"publish\":{\"data\":\"\xff\"}}"[..],
+        b"{\"id\":1,\"rpc\":{\"unknown\":\"\xff\"}}",
+        b"{\"id\":1,\"rpc\":{},\"unknown\":{\"\xff\":1}}",
+    ] {
+        let error = Command::parse(line).map(|command| command.id);
+        assert!(matches!(error, Err(CommandError::Malformed(_))), "{line:?}");
+    }
 }
 
 #[test]

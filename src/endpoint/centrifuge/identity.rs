@@ -36,9 +36,11 @@ pub struct Named {
 
 /// Looks at the token that a client comes with.
 ///
-/// Without one it is let in as somebody, who may do what namespaces let anyone do.
+/// Without one it is let in as somebody, who may do what namespaces let anyone do. Where the server takes no tokens none is
+/// looked at.
 pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> {
-    let Some(token) = token else {
+    let access = &work.context.rules().access;
+    let Some(token) = token.filter(|_| access.takes_tokens()) else {
         return Ok(Proven {
             identity: Identity::Anonymous,
             info: None,
@@ -47,7 +49,6 @@ pub fn prove(token: Option<&str>, work: &Work<'_, '_>) -> Result<Proven, Fault> 
         });
     };
     let now_ms = work.context.unix_ms();
-    let access = &work.context.rules().access;
     let claims = access.connection(token, now_ms).map_err(not_proven)?;
     let client = work.context.name().to_string();
     Ok(Proven {

@@ -2,7 +2,7 @@
 //! version 2.
 //!
 //! A client's messages become commands in [`crate::centrifuge`]; `connect` finds out who it is and begins the
-//! subscriptions that its token names, [`Connected`] does what the commands of a connected client ask for. Every
+//! subscriptions that its token names, `Connected` does what the commands of a connected client ask for. Every
 //! subscription is a lane: a channel's pushes are the same for all subscribers.
 //!
 //! What a client asks for and does not get is replied to with an error; what breaks the protocol closes the connection

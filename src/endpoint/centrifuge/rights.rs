@@ -40,14 +40,15 @@ fn namespace<'w>(channel: &ChannelName, work: &'w Work<'_, '_>) -> &'w Namespace
     work.context.rules().namespaces.of(channel.as_str())
 }
 
-/// Whether the client may subscribe, by its subscription token where it has brought one.
+/// Whether the client may subscribe, by its subscription token where it has brought one and the server takes any.
 pub fn subscribe(
     identity: &Identity,
     channel: &ChannelName,
     token: &str,
     work: &Work<'_, '_>,
 ) -> Result<Granted, ErrorReply> {
-    let token = Some(token).filter(|token| !token.is_empty());
+    let takes_tokens = work.context.rules().access.takes_tokens();
+    let token = Some(token).filter(|token| takes_tokens && !token.is_empty());
     let claims = credentials::may_subscribe(identity, channel, token, work.context);
     let granted = claims.map_err(not_granted)?.map(|claims| Granted {
         expires_at_ms: claims.expires_at_ms,

@@ -82,12 +82,13 @@ impl Connected {
         let has_expired = |at_ms: Option<u64>| {
             at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
         };
-        if self
-            .times
-            .pong_due_ms
-            .is_some_and(|due_ms| due_ms <= now_ms)
-        {
-            return Err(Disconnect::NO_PONG.into());
+        let pong_due_ms = self.times.pong_due_ms;
+        if pong_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            if !work.context.is_behind() {
+                return Err(Disconnect::NO_PONG.into());
+            }
+            // It may have answered: nobody reads what it says while it is behind.
+            self.times.pong_due_ms = Some(now_ms + work.settings.pong_timeout_ms);
         }
         if has_expired(self.times.expires_at_ms) {
             return Err(Disconnect::EXPIRED.into());

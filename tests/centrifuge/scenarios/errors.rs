@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::clients::client::{Kind, Site};
-use crate::support::server::{Options, Server};
+use crate::support::token::SECRET;
 
 pub fn what_there_is_not_is_an_error(kind: Kind) {
     let mut site = Site::start(kind);
@@ -24,14 +24,14 @@ pub fn what_there_is_not_is_an_error(kind: Kind) {
 }
 
 pub fn a_terminal_code_keeps_it_from_coming_back(kind: Kind) {
-    let mut site = Site::start(kind);
-    // This server takes no tokens.
+    let mut site = Site::start_with(kind, &format!("[auth]\nhmac_secret = \"{SECRET}\"\n"));
     site.begin_connect("one", json!({ "tokens": ["a.b.c"] }));
     let disconnected = site.take("one", "disconnected");
     assert_eq!(disconnected["code"], 3500, "{disconnected}");
     let reason = disconnected["reason"].as_str().unwrap();
     assert!(reason.starts_with("invalid token: "), "{reason}");
-    let other = Server::start(Options::default());
-    drop(other);
-    assert!(!site.untaken("one").contains(&"connected".to_owned()));
+    // Another one connects meanwhile.
+    site.connect("two");
+    let names = site.untaken("one");
+    assert_eq!(names, ["connecting"], "once, and never again");
 }
