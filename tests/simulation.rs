@@ -22,6 +22,7 @@ mod simulation {
     pub mod frame;
     pub mod keeping;
     pub mod mail;
+    pub mod mischief;
     pub mod plan;
     pub mod post;
     pub mod reloads;

@@ -3,13 +3,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use pushring::channel::ChannelName;
-use pushring::config::Config;
+use pushring::config::{ChannelPattern, Config, NamespaceConfig};
 use pushring::endpoint::{Order, OrderedSubscription};
 use pushring::publication::{Draft, Kind};
+use pushring::rules::Rules;
 use pushring::session::Settings;
 use pushring::shard::mail::Request;
 use pushring::shard::{Batch, ConnectionId, Effect, Exception, Identity, Residue, Shard};
@@ -20,6 +22,9 @@ use crate::operations_model::{Client, Model};
 /// Most connections of one run.
 const CLIENTS_MAX: usize = 12;
 
+/// Publications that each channel keeps.
+const KEPT: [u16; 4] = [0, 1, 5, 1_000];
+
 const EAGAIN: i32 = -11;
 const ECONNRESET: i32 = -104;
 
@@ -28,6 +33,8 @@ const ECONNRESET: i32 = -104;
 enum Operation {
     /// A client connects and is subscribed to a channel.
     Connect(u8),
+    /// The same, and it has missed so many of the channel's publications; of the largest numbers it is ahead of the channel.
+    Return(u8, u8),
     Subscribe(u8, u8),
     Unsubscribe(u8, u8),
     Publish(u8),
@@ -91,7 +98,16 @@ fn shard() -> Shard {
     config.fanout.scatter_entries = 16;
     config.fanout.sends_per_turn_max = 16;
     config.timeouts.channel_idle_ms = 86_400_000;
+    config.namespaces = (0..4)
+        .map(|channel| NamespaceConfig {
+            channels: ChannelPattern::parse(name(channel).as_str()).expect("a name"),
+            history_size: usize::from(KEPT[usize::from(channel)]),
+            history_ttl: Duration::from_secs(86_400),
+            ..NamespaceConfig::default()
+        })
+        .collect();
     let sessions = Settings::new(&config).expect("the default origins");
+    let rules = Rules::new(&config).expect("namespaces that differ");
     let identity = Identity {
         shard: 0,
         shards: 1,
@@ -102,14 +118,22 @@ fn shard() -> Shard {
         identity,
         Arc::new(config),
         Arc::new(sessions),
-        Arc::default(),
+        Arc::new(rules),
     )
 }
 
 impl World {
     fn operate(&mut self, operation: Operation) {
         match operation {
-            Operation::Connect(channel) => self.connect(channel),
+            Operation::Connect(channel) => self.connect(channel % 4, None),
+            Operation::Return(channel, missed) => {
+                let published = self.model.published(channel % 4);
+                let offset = match missed {
+                    0..240 => published.saturating_sub(u16::from(missed % 16)),
+                    ahead => published + u16::from(ahead - 239),
+                };
+                self.connect(channel % 4, Some(offset));
+            }
             Operation::Subscribe(who, channel) => {
                 let subscription = OrderedSubscription::to(name(channel));
                 if let Some(id) = self.order(who, Order::Subscribe(subscription.into())) {
@@ -150,7 +174,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, channel: u8) {
+    fn connect(&mut self, channel: u8, offset: Option<u16>) {
         if self.model.clients.len() >= CLIENTS_MAX {
             return;
         }
@@ -158,14 +182,20 @@ impl World {
             .shard
             .handle_accept(self.now_ms, IpAddr::V4(Ipv4Addr::LOCALHOST));
         self.model.clients.push(Client::new(id));
+        let query = offset.map_or_else(String::new, |offset| format!("?offset={offset}"));
         let mut head = format!(
-            "GET /sub/{} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            channel % 4
+            "GET /sub/{channel}{query} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         .into_bytes();
         self.shard.handle_input(self.now_ms, id, &mut head);
-        self.model.subscribe(id, channel % 4, 3);
+        match offset {
+            None => self.model.subscribe(id, channel, 3),
+            Some(offset) => {
+                self.model
+                    .subscribe_since(id, channel, offset, KEPT[usize::from(channel)])
+            }
+        }
     }
 
     /// Gives an order to a connection that is there, open or not.

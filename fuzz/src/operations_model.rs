@@ -128,6 +128,25 @@ impl Model {
         });
     }
 
+    /// As a connection's only subscription, behind a publication: all that came since, if it is kept, or the end.
+    pub fn subscribe_since(&mut self, id: ConnectionId, channel: u8, offset: u16, kept: u16) {
+        let published = self.published[usize::from(channel)];
+        let is_kept = published
+            .checked_sub(offset)
+            .is_some_and(|missed| missed <= kept);
+        let Some(client) = self.open(id) else {
+            return;
+        };
+        if !is_kept {
+            return self.close(id);
+        }
+        client.periods.push(Period {
+            channel,
+            after: offset,
+            until: None,
+        });
+    }
+
     pub fn unsubscribe(&mut self, id: ConnectionId, channel: u8) {
         let until = self.published[usize::from(channel)];
         if let Some(client) = self.open(id) {
@@ -136,6 +155,11 @@ impl Model {
                 period.until = Some(until);
             }
         }
+    }
+
+    /// Publications of a channel so far.
+    pub fn published(&self, channel: u8) -> u16 {
+        self.published[usize::from(channel)]
     }
 
     pub fn publish(&mut self, channel: u8) -> Bytes {

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::client::{Client, MISCHIEF, Pace, Pattern, Quit, Role};
+use super::client::{Client, Pace, Pattern, Quit, Role};
+use super::mischief::MISCHIEF;
 use super::plan::Plan;
 use super::rng::Rng;
 use super::stomper::Stomper;

@@ -1,6 +1,7 @@
 //! The clients of a world: raw subscribers and publishers, STOMP clients, and some that misbehave.
 
 use super::keeping::{Began, Since};
+use super::mischief::Mischief;
 use super::rng::Rng;
 use super::saying::Line;
 use super::socket::Socket;
@@ -20,43 +21,6 @@ pub enum Role {
     Stomp,
     Rogue(Mischief),
 }
-
-/// How a client misbehaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mischief {
-    HalfHead,
-    NoHttp,
-    UnknownPath,
-    Unmasked,
-    ReservedOpcode,
-    TooBig,
-    NotUtf8,
-    /// A compressed message that is none, agreed on or not.
-    Damaged,
-    /// A frame that never becomes whole, then a reset.
-    HalfFrame,
-    /// At the STOMP endpoint: no CONNECT.
-    NoConnect,
-    /// At the STOMP endpoint: no frame.
-    NoStomp,
-    /// At the STOMP endpoint: acknowledges what it was never sent.
-    StrayAck,
-}
-
-pub const MISCHIEF: [Mischief; 12] = [
-    Mischief::HalfHead,
-    Mischief::NoHttp,
-    Mischief::UnknownPath,
-    Mischief::Unmasked,
-    Mischief::ReservedOpcode,
-    Mischief::TooBig,
-    Mischief::NotUtf8,
-    Mischief::Damaged,
-    Mischief::HalfFrame,
-    Mischief::NoConnect,
-    Mischief::NoStomp,
-    Mischief::StrayAck,
-];
 
 /// How a client goes of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -462,33 +426,7 @@ impl Client {
     }
 
     fn misbehave(&mut self, mischief: Mischief, rng: &mut Rng) {
-        let extra = match mischief {
-            Mischief::HalfHead => {
-                self.outgoing.truncate(rng.within(1..=60));
-                return;
-            }
-            Mischief::NoHttp => {
-                self.outgoing = b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n".to_vec();
-                return;
-            }
-            Mischief::UnknownPath => {
-                self.outgoing = wire::request("/nowhere", self.offers_deflate);
-                return;
-            }
-            Mischief::Unmasked => b"\x81\x02hi".to_vec(),
-            Mischief::ReservedOpcode => wire::masked(3, b"x", [0; 4]),
-            Mischief::TooBig => wire::masked(wire::BINARY, &[7; 5_000], [5; 4]),
-            Mischief::NotUtf8 => wire::masked(wire::TEXT, b"\xff\xfe", [1; 4]),
-            Mischief::Damaged => wire::masked(wire::COMPRESSED | wire::TEXT, &[7], [1; 4]),
-            Mischief::NoConnect => Vec::new(),
-            Mischief::NoStomp => wire::masked(wire::TEXT, b"CONNECT\nno header\n\n\0", [1; 4]),
-            Mischief::StrayAck => {
-                let connect = b"CONNECT\naccept-version:1.2\n\n\0ACK\nid:0-1-1\n\n\0";
-                wire::masked(wire::TEXT, connect, [3; 4])
-            }
-            Mischief::HalfFrame => wire::masked(wire::BINARY, &[1; 300], [1; 4])[..90].to_vec(),
-        };
-        self.outgoing.extend_from_slice(&extra);
+        mischief.add_to(&mut self.outgoing, self.offers_deflate, rng);
     }
 }
 
