@@ -173,37 +173,41 @@ impl World {
         self.settle("after the drain")
     }
 
-    /// Everybody goes, each in another way: first those who take messages without a word, or they
+    /// Everybody goes, each in another way: first those who take messages without a word, one after the other, or they
     /// would be sent what others give back, and throw it away.
     pub fn leave_all(&mut self) -> Result<(), String> {
         let takes = |client: &Client| {
             let mut all = client.stomper.iter().flat_map(|s| &s.subscriptions);
             all.any(|s| matches!((s.to, s.mode), (To::Queue(_), Mode::Auto)))
         };
-        for first in [true, false] {
-            for client in &mut self.clients {
-                if takes(client) != first
-                    || client.place != client::Place::Connected
-                    || client.has_quit.is_some()
-                {
-                    continue;
-                }
-                // In the middle of a frame nobody can say goodbye.
-                let quit = match client.role {
-                    Role::Rogue(_) => self.rng.pick(&[Quit::End, Quit::Reset]),
-                    Role::Stomp => {
-                        self.rng
-                            .pick(&[Quit::Disconnect, Quit::Close, Quit::End, Quit::Reset])
-                    }
-                    _ => self
-                        .rng
-                        .pick(&[Quit::Close, Quit::Close, Quit::End, Quit::Reset]),
-                };
-                client.quit(quit, &mut self.rng);
+        let all = 0..self.clients.len();
+        let (first, others): (Vec<_>, Vec<_>) = all.partition(|&index| takes(&self.clients[index]));
+        for index in first {
+            if self.leave(index) {
+                self.settle("after one had left")?;
             }
-            self.settle("after all had left")?;
         }
-        Ok(())
+        for index in others {
+            self.leave(index);
+        }
+        self.settle("after all had left")
+    }
+
+    /// A client goes, if it is there.
+    fn leave(&mut self, index: usize) -> bool {
+        let client = &mut self.clients[index];
+        if client.place != client::Place::Connected || client.has_quit.is_some() {
+            return false;
+        }
+        // In the middle of a frame nobody can say goodbye.
+        let quits: &[Quit] = match client.role {
+            Role::Rogue(_) => &[Quit::End, Quit::Reset],
+            Role::Stomp => &[Quit::Disconnect, Quit::Close, Quit::End, Quit::Reset],
+            _ => &[Quit::Close, Quit::Close, Quit::End, Quit::Reset],
+        };
+        let quit = self.rng.pick(quits);
+        client.quit(quit, &mut self.rng);
+        true
     }
 
     /// One consumer a queue takes everything that is left in it, and goes.
