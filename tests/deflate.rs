@@ -319,7 +319,10 @@ fn f8_a_bomb_closes_with_1009_and_costs_no_more_than_the_limit() {
     let bomb = bomb();
     socket.send(&frame(FIN | RSV1 | BINARY, &bomb));
     assert_eq!(socket.close_code(), 1009);
-    let metrics = Metrics::get(&mut http);
+    // A shard's numbers are told behind its sends.
+    let metrics = Metrics::wait(&mut http, "the bomb is counted", |m| {
+        m.sum_where("decompression_bytes_total", "side=\"in\"") > 0
+    });
     assert_eq!(
         metrics.sum_where("decompression_bytes_total", "side=\"in\""),
         bomb.len() as u64
