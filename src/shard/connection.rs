@@ -56,8 +56,8 @@ pub struct Connection {
 pub struct Extra {
     /// Its address, while connections are counted by address.
     pub peer: Option<IpAddr>,
-    /// Messages and bytes it may still send.
-    pub rate: Option<(Bucket, Bucket)>,
+    /// Messages and bytes it may still send. In a box, for most who have timers have no limit.
+    pub rate: Option<Box<(Bucket, Bucket)>>,
     /// When its endpoint wants to be called.
     pub timers: Timers,
     /// Messages of queues that it is handed when it has caught up.
@@ -351,5 +351,7 @@ mod tests {
             "{} bytes a connection",
             size_of::<Connection>()
         );
+        // What a connection has besides whose endpoint sends pings of its own.
+        assert!(size_of::<Extra>() <= 80, "{} bytes", size_of::<Extra>());
     }
 }

@@ -517,16 +517,13 @@ impl Shard {
         if connection.phase != Phase::Open {
             return false;
         }
-        let (message_rate, byte_rate) = connection
-            .extra
-            .get_or_insert_default()
-            .rate
-            .get_or_insert_with(|| {
-                (
-                    Bucket::new(now_ms, messages_max),
-                    Bucket::new(now_ms, bytes_max),
-                )
-            });
+        let extra = connection.extra.get_or_insert_default();
+        let (message_rate, byte_rate) = &mut **extra.rate.get_or_insert_with(|| {
+            Box::new((
+                Bucket::new(now_ms, messages_max),
+                Bucket::new(now_ms, bytes_max),
+            ))
+        });
         !message_rate.take(now_ms, messages_max, u64::from(messages))
             | !byte_rate.take(now_ms, bytes_max, bytes as u64)
     }

@@ -146,7 +146,7 @@ impl Connecting {
     }
 
     /// Replies, and begins the subscriptions that have not begun; what the client has said meanwhile is returned.
-    pub fn finish(self, work: &mut Work<'_, '_>) -> (Box<Connected>, Vec<u8>) {
+    pub fn finish(self, work: &mut Work<'_, '_>) -> (Connected, Vec<u8>) {
         let Self {
             id,
             mut connected,
@@ -157,7 +157,7 @@ impl Connecting {
         let told = encode::Connected {
             client: &client,
             version: SERVER,
-            ttl_s: ttl_s(connected.times.expires_at_ms, work.context.unix_ms()),
+            ttl_s: ttl_s(connected.times.expires_at_ms(), work.context.unix_ms()),
             ping_s: work.settings.ping_s(),
         };
         work.say(|out| {
@@ -181,7 +181,7 @@ impl Connecting {
             let since = position.map(Since::Position);
             connected.begin(channel, granted, since, Begins::Promised(position), work);
         }
-        (Box::new(connected), said)
+        (connected, said)
     }
 
     fn promise(

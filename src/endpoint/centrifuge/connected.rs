@@ -7,7 +7,8 @@ use super::Work;
 use super::asking::Asked;
 use super::fault::Fault;
 use super::identity;
-use super::subscribing::{Begins, Subscription};
+use super::subscribing::Begins;
+use super::subscriptions::Subscriptions;
 use super::timing::{Times, ttl_s};
 use crate::centrifuge::command::{Refresh, Request};
 use crate::centrifuge::{Disconnect, ErrorReply, encode};
@@ -24,7 +25,7 @@ pub struct Connected {
     pub(super) identity: Identity,
     /// Who the others are told that it is; of somebody who has proven nothing made when it is first needed.
     info: Option<Arc<ClientInfo>>,
-    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) subscriptions: Subscriptions,
     /// What the shard has yet to answer, in the order in which it was asked. A client that only listens needs
     /// none.
     waiting: Option<Box<Waits>>,
@@ -63,7 +64,7 @@ impl Connected {
         Self {
             identity,
             info,
-            subscriptions: Vec::new(),
+            subscriptions: Subscriptions::default(),
             waiting: None,
             times: Times::new(expires_at_ms),
         }
@@ -145,14 +146,14 @@ impl Connected {
         if refresh.token.is_empty() {
             return Err(Fault::bad_request("refresh has no token"));
         }
-        let (Some(user), Some(_)) = (self.identity.name(), self.times.expires_at_ms) else {
+        let (Some(user), Some(_)) = (self.identity.name(), self.times.expires_at_ms()) else {
             return Err(Fault::bad_request("this connection does not expire"));
         };
         let proven = identity::prove_again(user, &refresh.token, work)?;
         self.identity = proven.identity;
         self.info = proven.info;
         let expires_at_ms = proven.expires_at_ms;
-        self.times.expires_at_ms = expires_at_ms;
+        self.times.set_expiry(expires_at_ms);
         self.set_deadline(work);
         let client = work.context.name().to_string();
         let ttl_s = ttl_s(expires_at_ms, work.context.unix_ms());
@@ -164,15 +165,4 @@ impl Connected {
 /// A limit of the server's.
 pub(super) fn refused(refused: Refused) -> ErrorReply {
     ErrorReply::LIMIT_EXCEEDED.because(refused)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_every_subscriber_has_stays_small() {
-        assert!(size_of::<Connected>() <= 96, "{}", size_of::<Connected>());
-        assert!(size_of::<Subscription>() <= 24);
-    }
 }

@@ -19,6 +19,7 @@ mod publishing;
 mod rights;
 mod settings;
 mod subscribing;
+mod subscriptions;
 mod timing;
 
 use std::sync::Arc;
@@ -72,7 +73,7 @@ enum Stage {
     /// Where the channels stand that the server subscribes it to is awaited.
     Connecting(Box<Connecting>),
     /// As it should be.
-    Connected(Box<Connected>),
+    Connected(Connected),
     /// It was told why it cannot connect; it has nothing to say any more.
     Unwelcome,
     /// The connection is being closed.
@@ -348,5 +349,15 @@ impl Endpoint for Centrifuge {
             _ => return,
         };
         context.close(disconnect.code, disconnect.reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_subscriber_has_stays_small() {
+        assert!(size_of::<Client>() <= 80, "{}", size_of::<Client>());
     }
 }

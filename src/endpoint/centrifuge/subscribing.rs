@@ -137,8 +137,6 @@ impl Connected {
                 info: own_info,
             })
         });
-        // Most have one.
-        self.subscriptions.reserve_exact(1);
         self.subscriptions.push(Subscription {
             form,
             number,
@@ -335,9 +333,7 @@ impl Connected {
     }
 
     fn take(&mut self, number: u32) -> Option<Subscription> {
-        let mut subscriptions = self.subscriptions.iter();
-        let at = subscriptions.position(|subscription| subscription.number == number)?;
-        Some(self.subscriptions.remove(at))
+        self.subscriptions.take(number)
     }
 }
 

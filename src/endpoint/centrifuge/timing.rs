@@ -1,5 +1,7 @@
 //! What time does to a connection: pings want an answer, tokens expire.
 
+use std::num::NonZeroU64;
+
 use super::connected::Connected;
 use super::fault::Fault;
 use super::{Settings, Work};
@@ -7,13 +9,13 @@ use crate::centrifuge::disconnect::Unsubscribed;
 use crate::centrifuge::{Disconnect, encode};
 use crate::endpoint::{Heartbeat, Timeout};
 
-/// Times of a connection, in ms since 1970.
+/// Times of a connection, in ms since 1970. Never 0, which is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// When its token expires.
-    pub expires_at_ms: Option<u64>,
+    expires_at: Option<NonZeroU64>,
     /// By when the oldest unanswered ping must be answered.
-    pong_due_ms: Option<u64>,
+    pong_due: Option<NonZeroU64>,
     /// Pings that have not been answered.
     pings: u32,
 }
@@ -21,11 +23,25 @@ pub struct Times {
 impl Times {
     /// Of a connection that begins.
     pub fn new(expires_at_ms: Option<u64>) -> Self {
-        Self {
-            expires_at_ms,
-            ..Self::default()
-        }
+        let mut times = Self::default();
+        times.set_expiry(expires_at_ms);
+        times
     }
+
+    /// When its token expires, if it does.
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        self.expires_at.map(NonZeroU64::get)
+    }
+
+    /// It has another token, which expires then.
+    pub fn set_expiry(&mut self, expires_at_ms: Option<u64>) {
+        self.expires_at = expires_at_ms.map(at);
+    }
+}
+
+/// A time that has long passed is as good as 0.
+fn at(ms: u64) -> NonZeroU64 {
+    NonZeroU64::new(ms).unwrap_or(NonZeroU64::MIN)
 }
 
 impl Connected {
@@ -63,15 +79,15 @@ impl Connected {
             return Err(Fault::bad_request("a pong that answers no ping"));
         }
         times.pings -= 1;
-        times.pong_due_ms =
-            (times.pings > 0).then(|| work.context.unix_ms() + work.settings.pong_timeout_ms);
+        let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
+        times.pong_due = (times.pings > 0).then_some(at(due_ms));
         Ok(())
     }
 
     fn ping(&mut self, work: &mut Work<'_, '_>) {
         let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
         self.times.pings += 1;
-        self.times.pong_due_ms.get_or_insert(due_ms);
+        self.times.pong_due.get_or_insert(at(due_ms));
         work.context.send_text(encode::PING);
     }
 
@@ -82,15 +98,15 @@ impl Connected {
         let has_expired = |at_ms: Option<u64>| {
             at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
         };
-        let pong_due_ms = self.times.pong_due_ms;
-        if pong_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+        let pong_due = self.times.pong_due;
+        if pong_due.is_some_and(|due| due.get() <= now_ms) {
             if !work.context.is_behind() {
                 return Err(Disconnect::NO_PONG.into());
             }
             // It may have answered: nobody reads what it says while it is behind.
-            self.times.pong_due_ms = Some(now_ms + work.settings.pong_timeout_ms);
+            self.times.pong_due = Some(at(now_ms + work.settings.pong_timeout_ms));
         }
-        if has_expired(self.times.expires_at_ms) {
+        if has_expired(self.times.expires_at_ms()) {
             return Err(Disconnect::EXPIRED.into());
         }
         let expired: Vec<u32> = (self.subscriptions.iter())
@@ -108,10 +124,11 @@ impl Connected {
         let subscriptions = self.subscriptions.iter();
         let expire = subscriptions
             .filter_map(|subscription| subscription.expires_at_ms())
-            .chain(self.times.expires_at_ms)
+            .chain(self.times.expires_at_ms())
             .min()
             .map(|at_ms| at_ms.saturating_add(settings.expired_ms));
-        expire.into_iter().chain(self.times.pong_due_ms).min()
+        let pong_due_ms = self.times.pong_due.map(NonZeroU64::get);
+        expire.into_iter().chain(pong_due_ms).min()
     }
 }
 
