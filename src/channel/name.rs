@@ -3,13 +3,15 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest channel name, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// A valid channel name: UTF-8, 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
 ///
 /// Cloning shares the text.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ChannelName(Arc<str>);
 
 /// Why a text is no channel name; the publisher's or the subscriber's fault.
