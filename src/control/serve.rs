@@ -4,17 +4,22 @@
 //! connection with nothing under way stays open across an upgrade, with what has been read from it; one in the middle of a
 //! request is answered first, and told that it is closed (`Connection: close`).
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use bytes::{Buf, Bytes};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -128,48 +133,117 @@ impl Serve {
 /// Serves a connection until it ends, or until it is wanted and between two requests: then it is returned.
 async fn serve(idle: Idle, router: Router, mut collect: watch::Receiver<bool>) -> Option<Idle> {
     let under_way = Arc::new(AtomicUsize::new(0));
-    let service = {
-        let (router, under_way) = (TowerToHyperService::new(router), under_way.clone());
-        service_fn(move |request| {
-            under_way.fetch_add(1, Ordering::Relaxed);
-            let (answer, under_way) = (
-                hyper::service::Service::call(&router, request),
-                under_way.clone(),
-            );
-            async move {
-                let answer = answer.await;
-                under_way.fetch_sub(1, Ordering::Relaxed);
-                answer
-            }
-        })
-    };
     let io = TokioIo::new(Rewound {
         read: idle.read,
         stream: idle.stream,
     });
-    let mut connection = pin!(Some(http1::Builder::new().serve_connection(io, service)));
-    // Wanted, and no answer was being made that tells the caller of the connection's end.
-    let mut stays = false;
-    loop {
-        tokio::select! {
-            ended = ended(connection.as_mut()) => {
-                if ended.is_err() || !stays {
-                    return None;
-                }
-                break;
-            }
-            wanted = collect.wait_for(|wanted| *wanted), if !stays => {
-                wanted.ok()?;
-                stays = under_way.load(Ordering::Relaxed) == 0;
-                if let Some(connection) = connection.as_mut().as_pin_mut() {
-                    connection.graceful_shutdown();
-                }
-                if !stays {
-                    let _ = ended(connection.as_mut()).await;
-                    return None;
-                }
-            }
+    let service = Counting {
+        service: TowerToHyperService::new(router),
+        under_way: under_way.clone(),
+    };
+    let mut connection = http1::Builder::new().serve_connection(io, service);
+    let stays = tokio::select! {
+        _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
+            finish(&connection.into_parts().io.into_inner().stream);
+            return None;
         }
+        wanted = async { collect.wait_for(|wanted| *wanted).await.is_ok() } => {
+            // Otherwise an answer is being made which will say that the connection ends.
+            wanted && under_way.load(Ordering::Relaxed) == 0
+        }
+    };
+    Pin::new(&mut connection).graceful_shutdown();
+    let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    let parts = connection.into_parts();
+    let Rewound { read, stream } = parts.io.into_inner();
+    if !stays || ended.is_err() {
+        finish(&stream);
+        return None;
     }
-    None
+    let mut unread = BytesMut::from(&*parts.read_buf);
+    unread.extend_from_slice(&read);
+    Some(Idle {
+        stream,
+        read: unread.freeze(),
+    })
+}
+
+/// Says that nothing more will be said.
+fn finish(stream: &TcpStream) {
+    // An error means that the caller has gone before.
+    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+}
+
+/// Counts the requests whose answers are being made.
+struct Counting {
+    service: TowerToHyperService<Router>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Service<Request<Incoming>> for Counting {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let answer = self.service.call(request);
+        let under_way = self.under_way.clone();
+        Box::pin(async move {
+            let answer = answer.await;
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            answer
+        })
+    }
+}
+
+/// A stream of which something has been read already.
+struct Rewound {
+    read: Bytes,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let len = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read.split_to(len));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
