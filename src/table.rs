@@ -276,7 +276,10 @@ mod tests {
 
     #[test]
     fn entries_without_a_slot_or_with_one_slot_for_two_are_no_table() {
-        let key = |slot| Key { slot, generation: 3 };
+        let key = |slot| Key {
+            slot,
+            generation: 3,
+        };
         assert!(Table::restore(&[0; CHUNK], [(key(CHUNK as u32), "beyond")]).is_none());
         assert!(Table::restore(&[0; CHUNK], [(key(1), "one"), (key(1), "other")]).is_none());
         let table = Table::restore(&[0; CHUNK], [(key(1), "one")]).expect("a table");

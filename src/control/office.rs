@@ -9,7 +9,6 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Letter, Placed};
-use super::hold::Hold;
 use super::reload::{ReloadError, Reloader};
 use super::surveys::Surveys;
 use crate::channel::Answer;

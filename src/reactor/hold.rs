@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::ready::Token;
-use super::{Parts, Reactor, sys};
+use super::{Brain, Reactor, sys};
 use crate::metrics::TurnBuckets;
 use crate::shard::mail::{Delivery, Probed, Saved, UpgradeStep};
 use crate::shard::{RestoreError, SavedShard, Shard};
@@ -73,21 +73,21 @@ pub enum ResumeError {
 ///
 /// # Errors
 /// [`ResumeError`].
-pub fn check(parts: &Parts, saved: &[u8]) -> Result<usize, ResumeError> {
+pub fn check(brain: &Brain, saved: &[u8]) -> Result<usize, ResumeError> {
     let saved: SavedReactor = postcard::from_bytes(saved)?;
     let now_ms = Clock::resume(saved.clock_began_ns).now_ms();
     let sockets = saved.sockets.len();
-    restore(parts, saved.shard, now_ms)?;
+    restore(brain, saved.shard, now_ms)?;
     Ok(sockets)
 }
 
 /// The brain that was saved.
-fn restore(parts: &Parts, saved: SavedShard, now_ms: u64) -> Result<Shard, RestoreError> {
+fn restore(brain: &Brain, saved: SavedShard, now_ms: u64) -> Result<Shard, RestoreError> {
     Shard::restore(
-        parts.identity.clone(),
-        parts.config.clone(),
-        parts.sessions.clone(),
-        parts.rules.clone(),
+        brain.identity.clone(),
+        brain.config.clone(),
+        brain.sessions.clone(),
+        brain.rules.clone(),
         saved,
         now_ms,
     )
@@ -104,10 +104,10 @@ pub struct Resumed {
 
 impl Resumed {
     /// Takes up what was saved: the shard, and the rest.
-    pub fn new(parts: &Parts, saved: &[u8]) -> Result<(Shard, Self), ResumeError> {
+    pub fn new(brain: &Brain, saved: &[u8]) -> Result<(Shard, Self), ResumeError> {
         let saved: SavedReactor = postcard::from_bytes(saved)?;
         let clock = Clock::resume(saved.clock_began_ns);
-        let shard = restore(parts, saved.shard, clock.now_ms())?;
+        let shard = restore(brain, saved.shard, clock.now_ms())?;
         let resumed = Self {
             clock,
             sockets: saved.sockets,
@@ -164,7 +164,7 @@ impl Reactor {
                 }),
                 _ => Delivery::Saved(Box::new(self.save())),
             };
-            self.shard.deliver(control, delivery);
+            self.shard.post_delivery(control, delivery);
         }
         self.post_mail();
     }
@@ -186,7 +186,10 @@ impl Reactor {
         Saved {
             bytes: bytes.into(),
             sockets: descriptors,
-            listener: self.acceptor.listener().map(|listener| listener.as_raw_fd()),
+            listener: self
+                .acceptor
+                .listener()
+                .map(|listener| listener.as_raw_fd()),
         }
     }
 }

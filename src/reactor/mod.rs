@@ -51,22 +51,32 @@ const MAIL_A_TURN: usize = 1_024;
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
 
-/// What a shard's thread is started with.
-pub struct Parts {
+/// How long there may be no memory for rings after an upgrade, and how often it is tried.
+const RINGS_MAX: Duration = Duration::from_secs(2);
+const RINGS_EVERY: Duration = Duration::from_millis(2);
+
+/// What a shard's brain is made with.
+pub struct Brain {
     /// Which shard it is.
     pub identity: Identity,
+    /// The settings.
+    pub config: Arc<Config>,
     /// What its sessions have in common with those of the others.
     pub sessions: Arc<session::Settings>,
+    /// What holds for channels and users.
+    pub rules: Arc<Rules>,
+}
+
+/// What a shard's thread is started with.
+pub struct Parts {
+    /// For its brain.
+    pub brain: Brain,
     /// Its listening socket.
     pub listener: Socket,
     /// Its mailboxes.
     pub mail: Mailboxes,
     /// Where its numbers are published.
     pub metrics: Arc<ShardMetrics>,
-    /// The settings.
-    pub config: Arc<Config>,
-    /// What holds for channels and users.
-    pub rules: Arc<Rules>,
     /// The core to stay on, if there are enough.
     pub core: Option<usize>,
     /// What the process before this one has left of it, after a live upgrade.
@@ -83,12 +93,7 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     {
         tracing::warn!("cannot stay on core {core}: {error}");
     }
-    let set_up = runtime(&parts.config).and_then(|runtime| {
-        let ring =
-            SendRing::new(parts.config.fanout.scatter_entries).map_err(SetupError::from_ring)?;
-        Ok((runtime, ring))
-    });
-    match set_up {
+    match rings(&parts) {
         Ok((runtime, ring)) => {
             runtime.block_on(async {
                 match Reactor::new(parts, ring) {
@@ -105,8 +110,35 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     }
 }
 
-fn runtime(config: &Config) -> Result<tokio_uring::Runtime, SetupError> {
-    let entries = config.reactor.ring_entries;
+/// Sets both rings up. Where the process has just been upgraded in place, the kernel may still count the rings of the program
+/// before it: then there is room for these a moment later.
+fn rings(parts: &Parts) -> Result<(tokio_uring::Runtime, SendRing), SetupError> {
+    let config = &parts.brain.config;
+    let began = Instant::now();
+    loop {
+        let rings = runtime(config.reactor.ring_entries).and_then(|runtime| {
+            let ring = SendRing::new(config.fanout.scatter_entries);
+            Ok((runtime, ring.map_err(SetupError::from_ring)?))
+        });
+        let again = parts.saved.is_some() && began.elapsed() < RINGS_MAX;
+        match rings {
+            Err(SetupError::NoMemory { .. }) if again => std::thread::sleep(RINGS_EVERY),
+            rings => return rings,
+        }
+    }
+}
+
+/// Sets both rings up as small as they can be, to see whether that is allowed here.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn try_rings() -> Result<(), SetupError> {
+    runtime(1)?;
+    SendRing::new(1).map_err(SetupError::from_ring)?;
+    Ok(())
+}
+
+fn runtime(entries: u32) -> Result<tokio_uring::Runtime, SetupError> {
     let mut ring = tokio_uring::uring_builder();
     // One thread submits, so the kernel need not lock against others; completions are run when
     // the thread enters the kernel anyway instead of interrupting it; and a burst of completions
@@ -145,15 +177,21 @@ impl Reactor {
     /// The brain is made on its own thread: endpoints need not be able to move to another.
     fn new(mut parts: Parts, ring: SendRing) -> Result<Self, ResumeError> {
         let Some(saved) = parts.saved.take() else {
+            let Brain {
+                identity,
+                config,
+                sessions,
+                rules,
+            } = &parts.brain;
             let shard = Shard::new(
-                parts.identity.clone(),
-                parts.config.clone(),
-                parts.sessions.clone(),
-                parts.rules.clone(),
+                identity.clone(),
+                config.clone(),
+                sessions.clone(),
+                rules.clone(),
             );
             return Ok(Self::with(shard, parts, ring));
         };
-        let (shard, resumed) = Resumed::new(&parts, &saved)?;
+        let (shard, resumed) = Resumed::new(&parts.brain, &saved)?;
         let mut reactor = Self::with(shard, parts, ring);
         reactor.resume(resumed)?;
         Ok(reactor)
@@ -169,7 +207,7 @@ impl Reactor {
             bell: None,
             clock: Clock::start(),
             tokens: VecDeque::new(),
-            scratch: vec![0; parts.config.fanout.recv_bytes].into_boxed_slice(),
+            scratch: vec![0; parts.brain.config.fanout.recv_bytes].into_boxed_slice(),
             batch: Batch::default(),
             exceptions: Vec::new(),
             metrics: parts.metrics,

@@ -165,7 +165,11 @@ pub fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
 /// Makes the calling process another program: returns only if it cannot.
 ///
 /// All other threads end. The environment is the one given and nothing else.
-pub fn execute(program: &CStr, args: &[CString], environment: &[CString]) -> io::Result<Infallible> {
+pub fn execute(
+    program: &CStr,
+    args: &[CString],
+    environment: &[CString],
+) -> io::Result<Infallible> {
     let pointers = |all: &[CString]| -> Vec<*const libc::c_char> {
         let all = all.iter().map(|one| one.as_ptr());
         all.chain([std::ptr::null()]).collect()
@@ -178,7 +182,11 @@ pub fn execute(program: &CStr, args: &[CString], environment: &[CString]) -> io:
 
 /// Has signals wait, or not, that are sent to the calling thread, or to the process and no other thread takes.
 pub fn hold_signals(signals: &[libc::c_int], hold: bool) -> io::Result<()> {
-    let how = if hold { libc::SIG_BLOCK } else { libc::SIG_UNBLOCK };
+    let how = if hold {
+        libc::SIG_BLOCK
+    } else {
+        libc::SIG_UNBLOCK
+    };
     // SAFETY: a sigset_t is an array of integers, for which zero is a value; it is emptied before it is used.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is borrowed for the calls; numbers that are no signals are refused.

@@ -107,7 +107,10 @@ impl Fanout {
 
     /// Counts in a subscriber from there.
     pub(super) fn count_in_restored(&mut self, channel: &ChannelName) {
-        self.channels.entry(channel.clone()).or_default().subscribers += 1;
+        self.channels
+            .entry(channel.clone())
+            .or_default()
+            .subscribers += 1;
     }
 
     pub fn pending_bytes(&self) -> usize {

@@ -257,7 +257,7 @@ impl Shard {
     }
 
     /// Queues a delivery of the driver's own behind the shard's.
-    pub fn deliver(&mut self, peer: usize, delivery: Delivery) {
+    pub fn post_delivery(&mut self, peer: usize, delivery: Delivery) {
         self.post.deliver(peer, delivery);
     }
 

@@ -14,21 +14,22 @@ use super::connection::{
     Connection, Connections, Extra, Phase, Place, Subscription, Subscriptions, Timers,
 };
 use super::lane::Member;
-use super::lifecycle::Reason;
+use super::lifecycle::{Reason, name_of};
 use super::mail::{Consumer, HandedMessage};
 use super::pool::{Pool, Restored};
 use super::rate::Bucket;
 use super::wheel::Tick;
 use super::{ConnectionId, Effect, Identity, QUEUES, Shard, directory_limits, queue_limits};
 use crate::channel::{
-    ChannelName, Directory, Idempotency, Queues, SavedDirectory, SavedIdempotency, SavedQueues,
+    self, ChannelName, Directory, Idempotency, Queues, SavedDirectory, SavedIdempotency,
+    SavedQueues,
 };
 use crate::config::Config;
 use crate::encoding::Encoding;
-use crate::endpoint::{Endpoints, Heartbeat, RouteMap};
+use crate::endpoint::Heartbeat;
 use crate::metrics::Counters;
 use crate::rules::Rules;
-use crate::session::{self, SavedSession, Session};
+use crate::session::{self, RouteMap, SavedSession, Session};
 use crate::table::{Key, Table};
 
 /// See the module's documentation.
@@ -102,8 +103,8 @@ pub enum RestoreError {
         why: session::RestoreError,
     },
     /// What is kept of channels or queues.
-    #[error("the {0} that were saved do not fit together")]
-    Channels(&'static str),
+    #[error(transparent)]
+    Channels(#[from] channel::RestoreError),
     /// Connections, their slots or their backlogs.
     #[error("the connections that were saved do not fit together")]
     Connections,
@@ -120,7 +121,10 @@ impl Shard {
     pub fn end_unsaved(&mut self, now_ms: u64) {
         let unsaved: Vec<ConnectionId> = (self.connections.table.iter())
             .filter(|(_, connection)| connection.phase == Phase::Open)
-            .filter(|(_, connection)| connection.session.save(&self.endpoints).is_none())
+            .filter(|(id, connection)| {
+                let name = name_of(&self.identity, *id);
+                connection.session.save(name, &self.endpoints).is_none()
+            })
             .map(|(id, _)| id)
             .collect();
         for id in unsaved {
@@ -175,26 +179,34 @@ impl Shard {
         let mut shard = Self::new(identity, config, sessions, rules);
         shard.restore_channels(saved.directory, saved.queues, saved.idempotency, now_ms)?;
         shard.restore_counters(saved.counters);
-        let routes = RouteMap::new(&saved.routes, &shard.sessions.routes);
+        let routes = RouteMap::new(saved.routes, &shard.sessions.routes);
         let pool = Restored(saved.pool);
         shard.wheel.advance(Tick::at(now_ms), &mut Vec::new());
         let mut restored = Vec::with_capacity(saved.connections.len());
         let mut rest = Vec::with_capacity(saved.connections.len());
         for connection in saved.connections {
-            let (key, connection, more) =
-                restore_connection(connection, &routes, &mut shard.endpoints, &pool)?;
+            let (key, connection, more) = shard.restore_connection(connection, &routes, &pool)?;
             restored.push((key, connection));
             rest.push((key, more));
         }
         let table = Table::restore(&saved.generations, restored);
         shard.connections = Connections::restore(table.ok_or(RestoreError::Connections)?);
         for local in saved.channels {
-            let SavedLocal { channel, is_pattern, counted } = local;
+            let SavedLocal {
+                channel,
+                is_pattern,
+                counted,
+            } = local;
             shard.fanout.expect(channel, is_pattern, counted);
         }
         for (id, more) in rest {
             shard.restore_places(id, more);
         }
+        // Other limits may let messages go that have waited.
+        let mut handed = Vec::new();
+        let limits = queue_limits(&shard.config);
+        shard.queues.set_limits(limits, &mut handed);
+        shard.send_handed(now_ms, handed);
         Ok(shard)
     }
 
@@ -210,11 +222,14 @@ impl Shard {
         let user = self.users.identity(key);
         Some(SavedConnection {
             key,
-            session: connection.session.save(&self.endpoints)?,
+            session: (connection.session).save(name_of(&self.identity, key), &self.endpoints)?,
             subscriptions: (connection.subscriptions.iter())
                 .filter_map(|one| Some((one.number, self.save_place(&one.place)?)))
                 .collect(),
-            backlog: connection.backlog.as_ref().map(|backlog| backlog.save(pool)),
+            backlog: connection
+                .backlog
+                .as_ref()
+                .map(|backlog| backlog.save(pool)),
             extra: connection.extra.as_ref().map(|extra| SavedExtra {
                 peer: extra.peer,
                 rate: extra.rate.as_deref().copied(),
@@ -239,7 +254,10 @@ impl Shard {
             Place::Pending(_) => None,
             Place::Active { lane, .. } => {
                 let lane = self.fanout.lanes.get(self.fanout.lanes.key_at(*lane)?)?;
-                Some(SavedPlace::Lane(lane.channel().clone(), lane.encoding().clone()))
+                Some(SavedPlace::Lane(
+                    lane.channel().clone(),
+                    lane.encoding().clone(),
+                ))
             }
             Place::Handed(handed) => Some(SavedPlace::Handed(handed.0.clone())),
             Place::Queue(queue) => Some(SavedPlace::Queue((**queue).clone())),
@@ -253,28 +271,24 @@ impl Shard {
         idempotency: SavedIdempotency,
         now_ms: u64,
     ) -> Result<(), RestoreError> {
-        let first_epoch = self.identity.first_epoch;
+        let Identity {
+            shards,
+            first_epoch,
+            ..
+        } = self.identity;
         self.directory = Directory::restore(
             self.hasher.clone(),
             self.rules.namespaces.clone(),
             directory_limits(&self.config),
             first_epoch,
-            directory,
+            shards,
             now_ms,
-        )
-        .map_err(|_| RestoreError::Channels("channels"))?;
-        self.queues = Queues::restore(
-            self.hasher.clone(),
-            queue_limits(&self.config),
-            first_epoch | QUEUES,
-            queues,
-        )
-        .map_err(|_| RestoreError::Channels("queues"))?;
-        self.idempotency = Idempotency::restore(
-            self.hasher.clone(),
-            self.config.limits.idempotency_keys_max,
-            idempotency,
-        );
+            directory,
+        )?;
+        let may_be = |consumer: &Consumer| consumer.shard < shards;
+        self.queues = Queues::restore(self.hasher.clone(), first_epoch | QUEUES, queues, may_be)?;
+        let keys_max = self.config.limits.idempotency_keys_max;
+        self.idempotency = Idempotency::restore(self.hasher.clone(), keys_max, idempotency)?;
         Ok(())
     }
 
@@ -296,6 +310,43 @@ impl Shard {
             backlog_bytes: 0,
             ..counters
         };
+    }
+
+    fn restore_connection(
+        &mut self,
+        saved: SavedConnection,
+        routes: &RouteMap,
+        pool: &Restored,
+    ) -> Result<(Key, Connection, More), RestoreError> {
+        let key = saved.key;
+        let name = name_of(&self.identity, key);
+        let session = Session::restore(saved.session, name, routes, &mut self.endpoints);
+        let session = session.map_err(|why| RestoreError::Session {
+            slot: key.slot,
+            why,
+        })?;
+        let backlog = saved.backlog.map(|backlog| {
+            let backlog = Backlog::restore(backlog, pool);
+            backlog.map(Box::new).ok_or(RestoreError::Connections)
+        });
+        let connection = Connection {
+            session,
+            subscriptions: Subscriptions::None,
+            backlog: backlog.transpose()?,
+            extra: saved.extra.map(|extra| Box::new(extra.into())),
+            timer: Tick(0),
+            heard: saved.heard,
+            since: saved.since,
+            phase: saved.phase,
+            pinged: saved.pinged,
+            publishes: saved.publishes,
+            paused: false,
+        };
+        let more = More {
+            places: saved.subscriptions,
+            user: saved.user,
+        };
+        Ok((key, connection, more))
     }
 
     /// Puts a connection back where it was: lanes, handouts, its user, the wheel.
@@ -353,43 +404,6 @@ impl Shard {
 struct More {
     places: Vec<(u32, SavedPlace)>,
     user: Option<(Box<str>, Box<str>)>,
-}
-
-fn restore_connection(
-    saved: SavedConnection,
-    routes: &RouteMap,
-    endpoints: &mut Endpoints,
-    pool: &Restored,
-) -> Result<(Key, Connection, More), RestoreError> {
-    let key = saved.key;
-    let session = Session::restore(saved.session, routes, endpoints).map_err(|why| {
-        RestoreError::Session {
-            slot: key.slot,
-            why,
-        }
-    })?;
-    let backlog = saved.backlog.map(|backlog| {
-        let backlog = Backlog::restore(backlog, pool);
-        backlog.map(Box::new).ok_or(RestoreError::Connections)
-    });
-    let connection = Connection {
-        session,
-        subscriptions: Subscriptions::None,
-        backlog: backlog.transpose()?,
-        extra: saved.extra.map(|extra| Box::new(extra.into())),
-        timer: Tick(0),
-        heard: saved.heard,
-        since: saved.since,
-        phase: saved.phase,
-        pinged: saved.pinged,
-        publishes: saved.publishes,
-        paused: false,
-    };
-    let more = More {
-        places: saved.subscriptions,
-        user: saved.user,
-    };
-    Ok((key, connection, more))
 }
 
 impl From<SavedExtra> for Extra {
