@@ -141,3 +141,6 @@ fn restored_streams(
     }
     Ok(streams)
 }
+
+#[cfg(test)]
+mod tests;
