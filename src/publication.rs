@@ -132,7 +132,7 @@ pub struct Publication {
 }
 
 /// Who a client is, as presence shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Names the connection; no other of the server has the same.
     pub client: Box<str>,

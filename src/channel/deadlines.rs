@@ -38,6 +38,11 @@ impl Deadlines {
         self.queue.peek().map(|Reverse((due_ms, _))| *due_ms)
     }
 
+    /// The deadlines that count, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&ChannelName, u64)> {
+        self.next.iter().map(|(channel, &due_ms)| (channel, due_ms))
+    }
+
     fn take_if(&mut self, is_due: impl Fn(u64) -> bool) -> Option<ChannelName> {
         while let Some(Reverse((due_ms, _))) = self.queue.peek()
             && is_due(*due_ms)

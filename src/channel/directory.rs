@@ -1,11 +1,14 @@
 //! The channels that one shard owns: it numbers their publications, keeps what their namespaces say, and
 //! knows who is interested.
 
+mod saved;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
+pub use self::saved::SavedDirectory;
 use super::deadlines::Deadlines;
 use super::members::MemberId;
 use super::namespace::{Namespace, Namespaces};

@@ -6,6 +6,7 @@
 mod accept;
 mod clock;
 mod error;
+mod hold;
 mod listen;
 mod mailbox;
 mod ready;
@@ -19,9 +20,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use socket2::Socket;
 
 pub use error::SetupError;
+pub use hold::{ResumeError, check};
 pub use listen::{bind_alone, bind_shared, unanswered_max};
 pub use mailbox::{Doorbell, Mailboxes};
 
@@ -33,6 +36,7 @@ use crate::shard::mail::{Delivery, Request};
 use crate::shard::{Batch, Effect, Exception, Identity, Shard};
 use accept::Acceptor;
 use clock::Clock;
+use hold::{Hold, Resumed};
 use ready::{Armed, Token};
 use rest::Sent;
 use send_ring::SendRing;
@@ -65,6 +69,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     /// The core to stay on, if there are enough.
     pub core: Option<usize>,
+    /// What the process before this one has left of it, after a live upgrade.
+    pub saved: Option<Bytes>,
 }
 
 /// Runs a shard on the calling thread until it has drained.
@@ -84,15 +90,14 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     });
     match set_up {
         Ok((runtime, ring)) => {
-            // The brain is made on its own thread: endpoints need not be able to move to another.
-            let shard = Shard::new(
-                parts.identity.clone(),
-                parts.config.clone(),
-                parts.sessions.clone(),
-                parts.rules.clone(),
-            );
-            let reactor = Reactor::new(shard, parts, ring);
-            runtime.block_on(reactor.run(ready));
+            runtime.block_on(async {
+                match Reactor::new(parts, ring) {
+                    Ok(reactor) => reactor.run(ready).await,
+                    Err(error) => {
+                        ready(Err(error.into()));
+                    }
+                }
+            });
         }
         Err(error) => {
             ready(Err(error));
@@ -133,10 +138,28 @@ struct Reactor {
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
+    hold: Hold,
 }
 
 impl Reactor {
-    fn new(shard: Shard, parts: Parts, ring: SendRing) -> Self {
+    /// The brain is made on its own thread: endpoints need not be able to move to another.
+    fn new(mut parts: Parts, ring: SendRing) -> Result<Self, ResumeError> {
+        let Some(saved) = parts.saved.take() else {
+            let shard = Shard::new(
+                parts.identity.clone(),
+                parts.config.clone(),
+                parts.sessions.clone(),
+                parts.rules.clone(),
+            );
+            return Ok(Self::with(shard, parts, ring));
+        };
+        let (shard, resumed) = Resumed::new(&parts, &saved)?;
+        let mut reactor = Self::with(shard, parts, ring);
+        reactor.resume(resumed)?;
+        Ok(reactor)
+    }
+
+    fn with(shard: Shard, parts: Parts, ring: SendRing) -> Self {
         Self {
             shard,
             sockets: Sockets::default(),
@@ -154,6 +177,7 @@ impl Reactor {
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
+            hold: Hold::default(),
         }
     }
 
@@ -179,6 +203,7 @@ impl Reactor {
             self.shard.end_turn();
             self.apply_effects();
             self.post_mail();
+            self.answer_steps();
             self.note_turn(began, now_ms);
             if self.shard.is_drained() {
                 self.say_drained().await;
@@ -196,6 +221,9 @@ impl Reactor {
             let Some(token) = self.tokens.pop_front() else {
                 return;
             };
+            if self.hold.defers(token) {
+                continue;
+            }
             match token {
                 Token::Read(slot) => {
                     if self.sockets.complete(token) {
@@ -262,6 +290,7 @@ impl Reactor {
                 let Some(delivery) = self.mail.take_delivery(peer) else {
                     break;
                 };
+                self.hold.taken += u64::from(self.is_shard(peer));
                 self.shard.handle_delivery(now_ms, delivery);
             }
             for _ in 0..MAIL_A_TURN {
@@ -271,6 +300,11 @@ impl Reactor {
                 let Some(request) = self.mail.take_request(peer) else {
                     break;
                 };
+                if let Request::Upgrade(step) = request {
+                    self.note_step(now_ms, step);
+                    continue;
+                }
+                self.hold.taken += u64::from(self.is_shard(peer));
                 self.acceptor.note_request(&request);
                 self.shard.handle_request(now_ms, peer, request);
             }
@@ -353,19 +387,22 @@ impl Reactor {
             if !self.shard.has_request_for(peer) && !self.shard.has_delivery_for(peer) {
                 continue;
             }
-            let mut posted = false;
+            let mut posted = 0;
             while self.mail.has_room_for_request(peer)
                 && let Some(request) = self.shard.poll_request(peer)
             {
-                posted |= self.mail.send_request(peer, request).is_ok();
+                posted += u64::from(self.mail.send_request(peer, request).is_ok());
             }
             while self.mail.has_room_for_delivery(peer)
                 && let Some(delivery) = self.shard.poll_delivery(peer)
             {
-                posted |= self.mail.send_delivery(peer, delivery).is_ok();
+                posted += u64::from(self.mail.send_delivery(peer, delivery).is_ok());
             }
-            if posted {
+            if posted > 0 {
                 self.mail.ring(peer);
+            }
+            if self.is_shard(peer) {
+                self.hold.sent += posted;
             }
         }
     }
@@ -416,7 +453,15 @@ impl Reactor {
         })
     }
 
+    /// Whether a peer is a shard, not the control thread.
+    fn is_shard(&self, peer: usize) -> bool {
+        self.mail.peers().last() != Some(peer)
+    }
+
     fn next_timeout_ms(&self) -> Option<u64> {
+        if self.hold.is_held() {
+            return None;
+        }
         let shard = self.shard.next_timeout_ms();
         let accept = self.acceptor.resumes_at_ms();
         [shard, accept].into_iter().flatten().min()
