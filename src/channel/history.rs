@@ -26,6 +26,8 @@ pub struct History {
     /// When each was published, in ms, and it.
     kept: VecDeque<(u64, Publication)>,
     bytes: usize,
+    /// Publications given up for the channel's bound in bytes, since that was last asked.
+    crowded_out: u32,
     /// All that was published behind this offset is kept, apart from what was not to be kept.
     whole_behind: u64,
     /// The newest publications, made for the last who asked; gone with the next change.
@@ -38,6 +40,7 @@ impl History {
         Self {
             kept: VecDeque::new(),
             bytes: 0,
+            crowded_out: 0,
             whole_behind: offset,
             shared: None,
         }
@@ -70,10 +73,19 @@ impl History {
 
     /// Gives up what is beyond the bounds.
     pub fn trim(&mut self, now_ms: u64, bounds: &HistoryBounds) {
-        while self.kept.len() > bounds.publications_max || self.bytes > bounds.bytes_max {
+        self.expire(now_ms, bounds.ttl_ms);
+        while self.kept.len() > bounds.publications_max {
             self.evict();
         }
-        self.expire(now_ms, bounds.ttl_ms);
+        while self.bytes > bounds.bytes_max {
+            self.evict();
+            self.crowded_out += 1;
+        }
+    }
+
+    /// How many publications [`HistoryBounds::bytes_max`] has cost since the last call.
+    pub fn take_crowded_out(&mut self) -> u32 {
+        std::mem::take(&mut self.crowded_out)
     }
 
     /// Gives up what has become too old.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod deadlines;
 mod directory;
 mod glob;
@@ -17,6 +18,7 @@ mod refused;
 mod shard_set;
 mod stream;
 
+pub use budget::CrowdedOut;
 pub use directory::{
     ChannelsFull, Directory, DirectoryLimits, Joined, Joining, Published, SubscribersFull,
 };
