@@ -5,6 +5,8 @@
 //! chunks because a doubling vector leaves half its size behind as garbage at every step, and
 //! with hundreds of thousands of small entries that garbage is most of the memory.
 
+use serde::{Deserialize, Serialize};
+
 /// Entries in one chunk.
 const CHUNK: usize = 256;
 
@@ -12,7 +14,7 @@ const CHUNK: usize = 256;
 const NONE: u32 = u32::MAX;
 
 /// The name of an entry: where it is, and how often that place had been given out before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// Index of the entry; small and dense, fit for indexing side tables.
     pub slot: u32,

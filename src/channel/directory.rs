@@ -1,11 +1,14 @@
 //! The channels that one shard owns: it numbers their publications, keeps what their namespaces say, and
 //! knows who is interested.
 
+mod saved;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
+pub use self::saved::SavedDirectory;
 use super::budget::{Budgets, CrowdedOut, Load};
 use super::deadlines::Deadlines;
 use super::members::MemberId;
@@ -115,13 +118,24 @@ impl Directory {
         self.limits = limits;
         self.budgets
             .begin_anew(&self.namespaces, limits.history_bytes_max);
+        self.held = Deadlines::default();
+        let mut without_deadline = Vec::new();
         for (channel, stream) in &mut self.streams {
             stream.set_namespace(now_ms, self.namespaces.of(channel.as_str()));
             self.budgets.count(channel, 0, stream);
             if let Some(due_ms) = stream.held_until_ms() {
                 self.held.note(channel, due_ms);
             }
-            Self::queue_unless_due(&mut self.idle, &self.limits, channel, stream);
+            if stream.due_ms().is_none() && !stream.queued && !stream.is_used() {
+                without_deadline.push((stream.used_ms, channel.clone()));
+            }
+        }
+        // In the order in which they are forgotten.
+        without_deadline.sort_unstable();
+        for (_, channel) in without_deadline {
+            if let Some(stream) = self.streams.get_mut(&channel) {
+                Self::queue(&mut self.idle, &self.limits, &channel, stream);
+            }
         }
         self.bound_histories();
     }

@@ -4,13 +4,17 @@
 //! old at the most. It answers whole or not at all. What it hands out is shared by all who ask before
 //! something else is published: ten thousand subscribers that return at once cost about one look.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::publication::{Missed, Publication};
 
 /// How much one channel keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryBounds {
     /// Publications; 0 to keep none.
     pub publications_max: usize,
@@ -21,16 +25,20 @@ pub struct HistoryBounds {
 }
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     /// When each was published, in ms, and it.
     kept: VecDeque<(u64, Publication)>,
+    /// Counted anew when it is restored: what a publication counts is the version's own.
+    #[serde(skip)]
     bytes: usize,
     /// Publications given up for the channel's bound in bytes, since that was last asked.
+    #[serde(skip)]
     crowded_out: u32,
     /// All that was published behind this offset is kept, apart from what was not to be kept.
     whole_behind: u64,
     /// The newest publications, made for the last who asked; gone with the next change.
+    #[serde(skip)]
     shared: Option<Arc<[Publication]>>,
 }
 

@@ -1,7 +1,12 @@
 //! One channel at its owner: its numbers, its history, its subscribers.
 
+mod saved;
+
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+pub use self::saved::{Infos, are_below};
 use super::budget::Load;
 use super::directory::{Joined, Joining, Published, SubscribersFull};
 use super::history::{History, HistoryBounds};
@@ -11,12 +16,14 @@ use super::{Answer, Question, Refused, ShardSet};
 use crate::publication::{Begun, ClientInfo, Draft, Position, Publication, Recovery, Since};
 
 /// See the module's documentation. What only some channels need is in a box of its own.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Stream {
     position: Position,
     interested: ShardSet,
     /// When it was last published to or left, in ms.
     pub used_ms: u64,
     /// Whether it stands in the queue of streams that may be forgotten.
+    #[serde(skip)]
     pub queued: bool,
     kept: Option<Box<Kept>>,
     counted: Option<Box<Counted>>,
@@ -24,9 +31,11 @@ pub struct Stream {
 }
 
 /// What a channel with a history keeps.
+#[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     history: History,
-    /// The [`Namespace::number`] of the namespace whose histories it counts among.
+    /// The [`Namespace::number`] of the namespace whose histories it counts among. Not saved: it is looked up again.
+    #[serde(skip)]
     namespace: usize,
     bounds: HistoryBounds,
     /// Whether new subscribers get the newest publication.
@@ -36,6 +45,7 @@ struct Kept {
 }
 
 /// What a channel keeps that counts its subscriptions.
+#[derive(Clone, Serialize, Deserialize)]
 struct Counted {
     members: Members,
     presence: bool,
@@ -46,6 +56,7 @@ struct Counted {
 }
 
 /// What a channel keeps that publishes only so often.
+#[derive(Clone, Serialize, Deserialize)]
 struct Paced {
     every_ms: u64,
     /// When it published last.

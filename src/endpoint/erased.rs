@@ -66,6 +66,8 @@ pub trait Erased {
         context: &mut Context<'_>,
     );
     fn reloaded(&mut self, config: &Config);
+    fn save(&self, state: &State) -> Option<Vec<u8>>;
+    fn restore(&mut self, saved: &[u8]) -> Option<State>;
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -174,6 +176,14 @@ impl<E: Endpoint> Erased for E {
 
     fn reloaded(&mut self, config: &Config) {
         Endpoint::reloaded(self, config);
+    }
+
+    fn save(&self, state: &State) -> Option<Vec<u8>> {
+        Endpoint::save(self, state.downcast_ref()?)
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Option<State> {
+        Some(Box::new(Endpoint::restore(self, saved)?))
     }
 
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {

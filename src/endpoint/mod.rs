@@ -223,6 +223,23 @@ pub trait Endpoint: 'static {
         let _ = config;
     }
 
+    /// What [`Endpoint::restore`] makes the state of again when a new version of the program has taken the server over in place
+    /// (a live upgrade). `None`, the default: the connection does not outlive the upgrade, and is closed with code 1012
+    /// before it. Nothing else of the endpoint is carried over: what it keeps for all its connections is made anew by its
+    /// factory, so it belongs into what the states say.
+    fn save(&self, state: &Self::State) -> Option<Vec<u8>> {
+        let _ = state;
+        None
+    }
+
+    /// The state of a connection that [`Endpoint::save`] of an earlier version has saved. Its subscriptions, timers and
+    /// place in all channels are as they were. `None`: the bytes are not understood; then the upgrade is refused before
+    /// it has begun.
+    fn restore(&mut self, saved: &[u8]) -> Option<Self::State> {
+        let _ = saved;
+        None
+    }
+
     /// The connection is over. Called exactly once for each that was opened, whichever way it
     /// ends; the state is given back.
     fn close(&mut self, state: Self::State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Live;
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused, Verdict};
@@ -16,7 +17,7 @@ use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Public
 use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ticket {
     /// A connection's key as a number; for the control thread the number of the call.
     pub asker: u64,
@@ -25,7 +26,7 @@ pub struct Ticket {
 }
 
 /// A consumer of a queue, as the queue's owner knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Consumer {
     /// Its shard.
     pub shard: usize,
@@ -76,7 +77,7 @@ pub enum QueueRequest {
 }
 
 /// A message of a queue on its way to a consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandedMessage {
     /// The consumer's.
     pub ticket: Ticket,
