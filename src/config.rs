@@ -349,6 +349,10 @@ repeated_section! {
         /// Bytes that the history of one channel may have; the oldest publications go first.
         history_bytes_max: usize = 1_048_576, 1_024..=17_179_869_184 "bytes a channel";
 
+        /// Bytes that the histories of all these channels together may have on one shard; the publications go first that
+        /// would expire first.
+        histories_bytes_max: usize = 0, 0..=1_099_511_627_776 "bytes a shard", 0 = "limits.history_bytes_max alone bounds them";
+
         /// Whether it is known who is subscribed.
         presence: bool = false;
 

@@ -109,6 +109,9 @@ counters! {
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";
+    crowded_out_channel: Counter "histories_cut" {bound = "channel"} "Publications that histories gave up before their time, by the bound in bytes that was passed: the channel's (namespace.history_bytes_max).";
+    crowded_out_namespace: Counter "histories_cut" {bound = "namespace"} "That of the namespace's histories together (namespace.histories_bytes_max).";
+    crowded_out_shard: Counter "histories_cut" {bound = "shard"} "That of all histories of the shard (limits.history_bytes_max).";
     queued: Counter "queue_messages_received" "Messages put into queues that the shard owns.";
     queue_discarded: Counter "queue_messages_discarded" "Messages given up after as many deliveries as they may have (queues.deliveries_max).";
     publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";

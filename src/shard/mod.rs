@@ -331,6 +331,7 @@ impl Shard {
         let sent = self.codec.compressors.tally;
         let received = self.codec.decompressor.tally;
         let queues = self.queues.tally();
+        let crowded_out = self.directory.crowded_out();
         Counters {
             compressions: sent.compressed,
             compressions_vain: sent.incompressible,
@@ -343,6 +344,9 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            crowded_out_channel: crowded_out.channel,
+            crowded_out_namespace: crowded_out.namespace,
+            crowded_out_shard: crowded_out.shard,
             users: self.users.len() as u64,
             idempotency_forgotten: self.idempotency.forgotten_early(),
             queues: queues.queues as u64,
