@@ -7,6 +7,7 @@ mod accept;
 mod clock;
 mod error;
 mod listen;
+mod listeners;
 mod mailbox;
 mod ready;
 mod rest;
@@ -19,10 +20,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
-
 pub use error::SetupError;
 pub use listen::{bind_alone, bind_shared, unanswered_max};
+pub use listeners::{Given, Listener, Listeners};
 pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;
@@ -54,7 +54,7 @@ pub struct Parts {
     /// What its sessions have in common with those of the others.
     pub sessions: Arc<session::Settings>,
     /// Its listening socket.
-    pub listener: Socket,
+    pub listener: Listener,
     /// Its mailboxes.
     pub mail: Mailboxes,
     /// Where its numbers are published.

@@ -1,6 +1,7 @@
 //! What a server is made of.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -9,6 +10,8 @@ use super::{Server, StartError};
 use crate::config::{Config, ConfigError};
 use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
+use crate::reactor::Given;
+use crate::systemd::Manager;
 
 /// For paths that lead nowhere.
 const NOT_FOUND: &str = "there is nothing at this path";
@@ -57,6 +60,8 @@ pub struct Builder {
     heed_signals: bool,
     load: Option<Load>,
     hear: Option<Hear>,
+    given: Given,
+    manager: Manager,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -69,6 +74,8 @@ pub(super) struct Plan {
     pub heed_signals: bool,
     pub load: Option<Load>,
     pub hear: Option<Hear>,
+    pub given: Given,
+    pub manager: Arc<Manager>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -87,6 +94,8 @@ impl Builder {
             heed_signals: false,
             load: None,
             hear: None,
+            given: Given::default(),
+            manager: Manager::default(),
             handle,
             letters,
         }
@@ -182,6 +191,28 @@ impl Builder {
         self
     }
 
+    /// Listens on sockets that somebody else has made, such as systemd
+    /// ([`systemd::sockets`](crate::systemd::sockets)); their addresses take the place of those in the settings, and a given internal
+    /// socket opens the internal listener. What is not given is bound as it otherwise is.
+    pub fn sockets(mut self, given: Given) -> Self {
+        if let Some(address) = given.public_address() {
+            self.config.listen = address;
+        }
+        if let Some(address) = given.internal_address() {
+            self.config.internal = address;
+            self.internal = true;
+        }
+        self.given = given;
+        self
+    }
+
+    /// Tells a manager of the process, such as systemd, how the server is: when it is ready, reloads and ends, what it does, and,
+    /// for its watchdog, that every shard still works.
+    pub fn managed_by(mut self, manager: Manager) -> Self {
+        self.manager = manager;
+        self
+    }
+
     /// The handle of the server-to-be, for endpoints to keep: what is asked of it before the start
     /// is done after it.
     pub fn handle(&self) -> Handle {
@@ -221,6 +252,8 @@ impl Builder {
             heed_signals: self.heed_signals,
             load: self.load,
             hear: self.hear,
+            given: self.given,
+            manager: Arc::new(self.manager),
             handle: self.handle,
             letters: self.letters,
         })

@@ -18,6 +18,7 @@
 
 mod builder;
 mod control_thread;
+mod vigil;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -26,8 +27,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use socket2::Socket;
 
 pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
 pub use builder::Builder;
@@ -38,7 +37,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
-use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
+use crate::reactor::{self, Listeners, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::{Identity, Live};
@@ -133,22 +132,16 @@ impl Server {
         let files = sys::raise_file_limit();
         let cores = sys::affinity().unwrap_or_default();
         let shards = match config.shards {
-            0 => cores.len().max(1),
+            // Each given socket needs a shard that accepts from it.
+            0 => cores.len().max(plan.given.public.len()).max(1),
             shards => shards,
         };
         if shards > ShardSet::SHARDS_MAX {
             return Err(StartError::TooManyShards(shards));
         }
-        let backlog = config.reactor.listen_backlog;
-        let unanswered_max = reactor::unanswered_max(&config);
-        let listeners =
-            reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
-        let public = address_of(&listeners).unwrap_or(config.listen);
-        let internal = match plan.internal {
-            true => Some(reactor::bind_alone(config.internal, "internal")?),
-            false => None,
-        };
-        let internal_address = internal.as_ref().and_then(|l| l.local_addr().ok());
+        let listeners = Listeners::open(&config, shards, plan.internal, plan.given)?;
+        let public = listeners.public_address().unwrap_or(config.listen);
+        let internal_address = listeners.internal_address();
         let mut mail =
             Mailboxes::connect(shards, config.mailbox.entries).map_err(SetupError::Thread)?;
         let Some(control_mail) = mail.pop() else {
@@ -163,7 +156,7 @@ impl Server {
             hash_seed: RandomState::new().build_hasher().finish(),
             first_epoch: first_epoch(),
         };
-        let parts = listeners.into_iter().zip(mail).enumerate();
+        let parts = listeners.public.into_iter().zip(mail).enumerate();
         let parts = parts.map(|(shard, (listener, mail))| Parts {
             identity: Identity {
                 shard,
@@ -192,16 +185,18 @@ impl Server {
         let control = ControlThread {
             reloader,
             load: plan.load,
-            listener: internal,
+            listener: listeners.internal,
             mail: control_mail,
             letters: plan.letters,
             handle: plan.handle.clone(),
             identity,
             metrics,
             heed_signals: plan.heed_signals,
+            manager: plan.manager.clone(),
         };
         let control = control.start().map_err(StartError::Control)?;
         say_what_runs(&config, public, shards, &cores, files.ok());
+        plan.manager.ready();
         Ok(Self {
             public,
             internal: internal_address,
@@ -262,10 +257,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {
-    listeners.first()?.local_addr().ok()?.as_socket()
 }
 
 fn say_what_runs(
