@@ -56,7 +56,10 @@ pub struct Round {
 
 /// What came of all of it.
 pub struct Result {
+    /// Of subscribers.
     pub connections: usize,
+    /// Connections of publishers besides.
+    pub publishers: usize,
     pub disconnects: usize,
     pub faults: Option<String>,
     pub publications: u64,
@@ -103,6 +106,7 @@ impl Trial {
             self.check(&crowd, until, "to subscribe")?;
             thread::sleep(LOOK_EVERY * 10);
         }
+        let files_before = upgrading.open_files();
         let began = Instant::now();
         let publishers = Publishers::start(addresses, &channels);
         self.until_all_have(&channels, &crowd, "the first publications", |channel| {
@@ -111,8 +115,6 @@ impl Trial {
         crowd.begin_silence();
         self.hear_on(&channels, &crowd)?;
         let undisturbed = crowd.silence();
-        // By now all connections are open, those of publishers included.
-        let files_before = upgrading.open_files();
         let mut rounds = Vec::new();
         for &program in &self.programs {
             let round = self.upgrade(program, &mut upgrading, &channels, &crowd)?;
@@ -126,11 +128,15 @@ impl Trial {
         let took = began.elapsed();
         let faults = crowd.faults();
         let disconnects = crowd.shared.faults.lock().unwrap().len();
-        let metrics = Metrics::get(&mut http);
+        // Publishers have gone, and nobody else has.
+        let metrics = Metrics::wait(&mut http, "publishers gone", |metrics| {
+            metrics.sum("connections") <= self.connections as u64
+        });
         let files_after = upgrading.open_files();
         let sum = |count: fn(&Channel) -> u64| channels.iter().map(|one| count(one)).sum::<u64>();
         let mut result = Result {
-            connections: self.connections + Publishers::connections(self.channels),
+            connections: self.connections,
+            publishers: Publishers::connections(self.channels),
             disconnects,
             faults,
             publications: sum(Channel::published),
@@ -278,7 +284,7 @@ impl Result {
             ("connections", self.connections as u64),
             ("publications_total", self.publications),
             ("deliveries_total", self.deliveries),
-            ("connections_closed_total", 0),
+            ("connections_closed_total", self.publishers as u64),
             ("closes_total", 0),
         ] {
             let counted = metrics.sum(family);
