@@ -232,10 +232,10 @@ struct Conversation {
     version: Version,
     with_tokens: bool,
     frames: u32,
-    /// Ids of subscriptions whose SUBSCRIBE has not come whole yet.
-    ids: VecDeque<String>,
-    /// Numbers of subscriptions and their ids.
-    begun: Vec<(u32, String)>,
+    /// Ids of subscriptions whose SUBSCRIBE has not come whole yet, and whether they acknowledge.
+    asked_for: VecDeque<(String, bool)>,
+    /// Numbers of subscriptions, their ids, and whether they acknowledge.
+    begun: Vec<(u32, String, bool)>,
     /// What was handed out, with the number of its subscription.
     handed: Vec<(u32, Position)>,
     transactions: Vec<String>,
@@ -259,7 +259,7 @@ impl Conversation {
             version,
             with_tokens,
             frames: 0,
-            ids: VecDeque::new(),
+            asked_for: VecDeque::new(),
             begun: Vec::new(),
             handed: Vec::new(),
             transactions: Vec::new(),
@@ -321,7 +321,6 @@ impl Conversation {
                 since,
             } => {
                 let destination = ["/topic/a", "/topic/b", "/queue/q", "/user/c"][*destination];
-                let ack = ["auto", "client", "client-individual"][*ack];
                 let id = format!("s{}", self.frames);
                 let mut more = String::new();
                 if *with_token && self.with_tokens && destination == "/topic/b" {
@@ -331,7 +330,8 @@ impl Conversation {
                 if *since && destination.starts_with("/topic") {
                     more += "since:1-1\n";
                 }
-                self.ids.push_back(id.clone());
+                self.asked_for.push_back((id.clone(), *ack > 0));
+                let ack = ["auto", "client", "client-individual"][*ack];
                 format!(
                     "SUBSCRIBE\nid:{id}\ndestination:{destination}\nack:{ack}\n\
                      prefetch-count:{prefetch}\n{more}{receipt}\n\0"
@@ -341,7 +341,7 @@ impl Conversation {
                 if self.begun.is_empty() {
                     return None;
                 }
-                let (_, id) = self.begun.remove(which.index(self.begun.len()));
+                let (_, id, _) = self.begun.remove(which.index(self.begun.len()));
                 format!("UNSUBSCRIBE\nid:{id}\n{receipt}\n\0")
             }
             Step::Send {
@@ -363,7 +363,7 @@ impl Conversation {
                     return None;
                 }
                 let (number, position) = *which.get(&self.handed);
-                let (_, subscription) = self.begun.iter().find(|(of, _)| *of == number)?;
+                let (_, subscription, _) = self.begun.iter().find(|(of, ..)| *of == number)?;
                 let id = format!("{}-{}", position.epoch, position.offset);
                 let transaction = in_transaction(transaction);
                 let command = if *is_ack || self.version == Version::V1_0 {
@@ -442,22 +442,26 @@ impl Conversation {
                 if self.begun.is_empty() {
                     return None;
                 }
-                let (number, _) = *which.get(&self.begun);
+                let (number, _, acknowledges) = which.get(&self.begun).clone();
                 self.newest += 1;
                 let publication = self.publication(self.newest, *bytes);
-                self.handed.push((number, publication.position));
+                if acknowledges {
+                    self.handed.push((number, publication.position));
+                }
                 Call::Publication(number, publication)
             }
             Step::FallBehind(which) => {
                 if self.begun.is_empty() {
                     return None;
                 }
-                let (number, _) = *which.get(&self.begun);
+                let (number, _, acknowledges) = which.get(&self.begun).clone();
                 let last = Position {
                     epoch: 1,
                     offset: self.newest,
                 };
-                self.handed.push((number, last));
+                if acknowledges {
+                    self.handed.push((number, last));
+                }
                 Call::FallenBehind(number, last)
             }
             Step::Ordered(unsubscribes) => Call::Ordered(match unsubscribes {
@@ -516,8 +520,8 @@ impl Conversation {
                 _ => continue,
             };
             self.asked.push(Asked::Subscribe(subscription));
-            if let Some(id) = self.ids.pop_front() {
-                self.begun.push((subscription, id));
+            if let Some((id, acknowledges)) = self.asked_for.pop_front() {
+                self.begun.push((subscription, id, acknowledges));
             }
         }
     }
