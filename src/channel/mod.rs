@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod deadlines;
 mod directory;
 mod glob;
@@ -18,6 +19,7 @@ mod restore_error;
 mod shard_set;
 mod stream;
 
+pub use budget::CrowdedOut;
 pub use directory::{
     ChannelsFull, Directory, DirectoryLimits, Joined, Joining, Published, SavedDirectory,
     SubscribersFull,

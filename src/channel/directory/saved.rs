@@ -7,6 +7,7 @@ use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::{Directory, DirectoryLimits};
+use crate::channel::budget::Budgets;
 use crate::channel::deadlines::Deadlines;
 use crate::channel::namespace::Namespaces;
 use crate::channel::patterns::Patterns;
@@ -20,7 +21,6 @@ pub struct SavedDirectory {
     streams: Vec<(ChannelName, Stream)>,
     /// As in the directory, in its order.
     idle: Vec<(u64, ChannelName)>,
-    deadlines: Vec<(ChannelName, u64)>,
     patterns: Vec<(ChannelName, ShardSet)>,
     next_epoch: u64,
 }
@@ -30,15 +30,11 @@ impl Directory {
     #[must_use]
     pub fn save(&self) -> SavedDirectory {
         let streams = self.streams.iter();
-        let deadlines = self.deadlines.iter();
         SavedDirectory {
             streams: streams
                 .map(|(channel, stream)| (channel.clone(), stream.clone()))
                 .collect(),
             idle: self.idle.iter().cloned().collect(),
-            deadlines: deadlines
-                .map(|(channel, due_ms)| (channel.clone(), due_ms))
-                .collect(),
             patterns: self.patterns.all(),
             next_epoch: self.next_epoch,
         }
@@ -61,19 +57,19 @@ impl Directory {
     ) -> Result<Self, RestoreError> {
         let streams = restored_streams(hasher, shards, saved.next_epoch, saved.streams)?;
         let mut restored = Self {
-            history_bytes: streams.values().map(Stream::history_bytes).sum(),
             used: streams.values().filter(|stream| stream.is_used()).count(),
             streams,
             idle: Default::default(),
-            deadlines: Deadlines::default(),
+            held: Deadlines::default(),
+            budgets: Budgets::new(&namespaces, limits.history_bytes_max),
             namespaces: namespaces.clone(),
             limits,
             next_epoch: saved.next_epoch.max(first_epoch),
             patterns: Patterns::default(),
         };
         restored.restore_idle(saved.idle)?;
-        restored.restore_deadlines(saved.deadlines);
         restored.restore_patterns(shards, saved.patterns)?;
+        // Counts histories and finds deadlines, too.
         restored.set_rules(now_ms, namespaces, limits);
         Ok(restored)
     }
@@ -89,13 +85,6 @@ impl Directory {
             self.idle.push_back((due_ms, self.shared(channel)));
         }
         Ok(())
-    }
-
-    fn restore_deadlines(&mut self, deadlines: Vec<(ChannelName, u64)>) {
-        for (channel, due_ms) in deadlines {
-            let channel = self.shared(channel);
-            self.deadlines.note(&channel, due_ms);
-        }
     }
 
     fn restore_patterns(
