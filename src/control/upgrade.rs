@@ -212,7 +212,7 @@ impl Upgrade {
         for shard in saved {
             let listener = shard.listener.ok_or(HoldError::ShuttingDown)?;
             sockets.extend(shard.sockets);
-            sockets.push(listener);
+            sockets.push(listener.fd);
             shards.push(SavedShard {
                 bytes: shard.bytes,
                 listener,
