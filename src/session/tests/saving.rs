@@ -177,6 +177,7 @@ fn path() -> impl Strategy<Value = &'static str> {
         "/sub/news",
         "/sub?channel=a&channel=b",
         "/connection/websocket",
+        "/stomp",
         "/no/where",
     ])
 }
