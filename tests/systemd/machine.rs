@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -34,12 +35,15 @@ pub struct Machine {
 impl Machine {
     /// Boots, installs and waits for `systemctl` to answer; starts nothing.
     pub fn boot() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/systemd/root");
+        let archive =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/systemd/root.tar.gz");
         let mut boot = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/systemd/boot"))
-            .arg(root)
+            .arg(archive)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Whoever ends the test's whole group leaves it to clean up.
+            .process_group(0)
             .spawn()
             .unwrap();
         let (sender, line) = mpsc::channel();
