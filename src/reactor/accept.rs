@@ -52,6 +52,11 @@ impl Acceptor {
         }
     }
 
+    /// The listening socket, while connections are accepted.
+    pub fn listener(&self) -> Option<&Listener> {
+        self.listener.as_ref()
+    }
+
     /// Accepts what waits, as far as the shard lets it.
     pub fn accept(&mut self, now_ms: u64, shard: &mut Shard, sockets: &mut Sockets) {
         self.poll = None;

@@ -43,7 +43,7 @@ impl Given {
 }
 
 /// All sockets that a server listens on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
     /// One for each shard, in the order of the shards.
     pub public: Vec<Listener>,
