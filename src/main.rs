@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use pushring::cli;
 use pushring::config::{Config, Source};
 use pushring::reactor::sys;
-use pushring::server::Server;
+use pushring::server::{Server, StartError};
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
@@ -40,7 +40,11 @@ fn serve(config: Config, source: Source) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("pushring: {error}");
+            let more = match error {
+                StartError::Setup(_) => "; `pushring doctor` says more",
+                _ => "",
+            };
+            eprintln!("pushring: {error}{more}");
             ExitCode::from(cli::EXIT_USAGE)
         }
     }
