@@ -1,5 +1,6 @@
 //! A made-up machine: the files of the kernel that are read, in a folder of their own.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -114,8 +115,10 @@ pub const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr
 
 /// A hundred thousand connections a shard, on an address that others reach.
 pub fn config() -> Config {
-    let mut config = Config::default();
-    config.listen = "192.0.2.1:8000".parse().unwrap();
+    let mut config = Config {
+        listen: "192.0.2.1:8000".parse().unwrap(),
+        ..Config::default()
+    };
     config.auth.hmac_secret = Some(Secret::new("0123456789abcdef0123456789abcdef"));
     config.limits.connections_max = 100_000;
     config
@@ -144,6 +147,8 @@ pub fn trials() -> Trials {
 /// The machine in a folder.
 pub struct Tree {
     root: PathBuf,
+    /// The process that is looked at, if it is another.
+    pid: Cell<Option<u32>>,
 }
 
 impl Tree {
@@ -151,7 +156,10 @@ impl Tree {
     pub fn fine(name: &str) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-{name}"));
         let _ = fs::remove_dir_all(&root);
-        let tree = Self { root };
+        let tree = Self {
+            root,
+            pid: Cell::new(None),
+        };
         for (path, text) in FINE {
             tree.write(path, text);
         }
@@ -184,8 +192,15 @@ impl Tree {
         symlink(target, folder.join("7")).unwrap();
     }
 
+    /// Has another process looked at, which is as this one is.
+    pub fn examine_as(&self, pid: u32) {
+        let process = self.root.join("proc");
+        fs::rename(process.join("self"), process.join(pid.to_string())).unwrap();
+        self.pid.set(Some(pid));
+    }
+
     pub fn machine(&self, config: &Config) -> Machine {
-        Machine::read(&self.root, None, config)
+        Machine::read(&self.root, self.pid.get(), config)
     }
 
     pub fn findings(&self, config: &Config, trials: &Trials) -> Vec<Finding> {

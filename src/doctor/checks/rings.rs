@@ -173,6 +173,9 @@ pub(super) fn seccomp(id: &'static str, case: &Case<'_>) -> Finding {
     match process.seccomp {
         None => Finding::unknown(id, "Seccomp in /proc/self/status"),
         Some(0) => Finding::fine(id, "no filter"),
+        Some(_) if process.pid.is_some() => {
+            Finding::fine(id, "a filter of system calls, under which the process runs")
+        }
         Some(_) if refused && !is_disabled(case) => {
             let filters = process.seccomp_filters.unwrap_or(1);
             Finding::failure(
@@ -210,13 +213,24 @@ pub(super) fn locked_memory(id: &'static str, case: &Case<'_>) -> Finding {
             case,
         );
     }
-    if !process.can(CAP_IPC_LOCK) {
-        return Finding::hint(id, format!("{what}: this kernel does not count it"));
-    }
-    let finding = Finding::warning(
-        id,
-        format!("{what}, which does not hold for this process (CAP_IPC_LOCK)"),
-    )
-    .costs("it works for root and may fail for a service with a user of its own");
+    let finding = match (process.pid, process.can(CAP_IPC_LOCK)) {
+        (None, false) => {
+            return Finding::hint(id, format!("{what}: this kernel does not count it"));
+        }
+        (None, true) => Finding::warning(
+            id,
+            format!("{what}, which does not hold for this process (CAP_IPC_LOCK)"),
+        )
+        .costs("it works for root and may fail for a service with a user of its own"),
+        (Some(_), true) => {
+            return Finding::fine(
+                id,
+                format!("{what}, which does not hold for it (CAP_IPC_LOCK)"),
+            );
+        }
+        (Some(_), false) => {
+            Finding::warning(id, what).costs("with this limit a server may not start again")
+        }
+    };
     memory_cure(finding, case)
 }
