@@ -173,7 +173,7 @@ pub const WRONG: &[Wrong] = &[
             |_, _, trials| trials.rings.set_up = Err(SetupError::Forbidden),
             &[
                 "(12) refuses io_uring",
-                "SystemCallFilter=@aio",
+                "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register",
                 "systemctl edit pushring.service",
             ],
         ),
@@ -546,6 +546,16 @@ pub const WRONG: &[Wrong] = &[
         ],
     ),
     wrong(
+        "stalled-clients",
+        Hint,
+        |tree, _, _| sysctl(tree, "net.ipv4.tcp_notsent_lowat", "4294967295"),
+        &[
+            "up to 4 MiB for a client that has stopped reading",
+            "1,000 of 400,000 connections are enough",
+            "sysctl -w net.ipv4.tcp_notsent_lowat=131072",
+        ],
+    ),
+    wrong(
         "shards",
         Warning,
         |tree, config, _| {
@@ -725,7 +735,10 @@ pub const MISSING: &[(&str, &[&str])] = &[
     ("proc/sys/fs/file-max", &["open-files-machine"]),
     ("proc/meminfo", &["memory", "overcommit"]),
     ("proc/sys/vm/overcommit_memory", &["overcommit"]),
-    ("proc/sys/net/ipv4/tcp_mem", &["tcp-memory"]),
+    (
+        "proc/sys/net/ipv4/tcp_mem",
+        &["tcp-memory", "stalled-clients"],
+    ),
     ("proc/sys/net/core/somaxconn", &["listen-backlog"]),
     ("proc/sys/net/ipv4/tcp_syncookies", &["syn-backlog"]),
     ("proc/sys/net/ipv4/tcp_wmem", &["send-buffer"]),
@@ -758,6 +771,10 @@ pub const FINE_ALL_THE_SAME: &[(&str, Change)] = &[
         // The filter is not this process's.
         tree.examine_as(4_711);
         trials.rings.features.clear();
+    }),
+    ("stalled-clients", |tree, config, _| {
+        sysctl(tree, "net.ipv4.tcp_notsent_lowat", "4294967295");
+        config.limits.connections_max = 25_000;
     }),
     ("open-files", |tree, _, _| {
         tree.replace("proc/self/limits", "500000", "unlimited")

@@ -25,6 +25,7 @@ const FINE: &[(&str, &str)] = &[
     ("proc/sys/net/ipv4/tcp_max_syn_backlog", "4096\n"),
     ("proc/sys/net/ipv4/tcp_mem", "768000\t1024000\t1536000\n"),
     ("proc/sys/net/ipv4/tcp_wmem", "4096\t16384\t4194304\n"),
+    ("proc/sys/net/ipv4/tcp_notsent_lowat", "131072\n"),
     ("proc/sys/net/ipv4/tcp_slow_start_after_idle", "0\n"),
     ("proc/sys/net/ipv4/tcp_congestion_control", "cubic\n"),
     ("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),

@@ -62,6 +62,7 @@ const GROUPS: &[Group] = &[
             ("overcommit", memory::overcommit),
             ("huge-pages", memory::huge_pages),
             ("tcp-memory", memory::tcp_memory),
+            ("stalled-clients", memory::stalled_clients),
         ],
     },
     Group {

@@ -157,7 +157,9 @@ fn is_filtered(case: &Case<'_>) -> bool {
 
 fn filter_cure(case: &Case<'_>) -> String {
     match &case.machine.process.unit {
-        Some(unit) => format!("SystemCallFilter=@aio   in [Service], by `systemctl edit {unit}`"),
+        Some(unit) => format!(
+            "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register   in [Service], by `systemctl edit {unit}`"
+        ),
         None => {
             format!("a seccomp profile (`--security-opt seccomp=FILE`) that lets {CALLS} through")
         }

@@ -93,6 +93,8 @@ pub struct Sysctls {
     pub tcp_mem: Option<[u64; 3]>,
     /// `net.ipv4.tcp_wmem`, in bytes: the least, what a socket begins with, the most.
     pub tcp_wmem: Option<[u64; 3]>,
+    /// `net.ipv4.tcp_notsent_lowat`, in bytes.
+    pub tcp_notsent_lowat: Option<u64>,
     /// `net.ipv4.tcp_slow_start_after_idle`.
     pub tcp_slow_start_after_idle: Option<u64>,
     /// `net.ipv4.tcp_congestion_control`.
@@ -172,6 +174,7 @@ impl Sysctls {
             tcp_max_syn_backlog: number("net.ipv4.tcp_max_syn_backlog"),
             tcp_mem: text("net.ipv4.tcp_mem").and_then(|text| numbers(&text)),
             tcp_wmem: text("net.ipv4.tcp_wmem").and_then(|text| numbers(&text)),
+            tcp_notsent_lowat: number("net.ipv4.tcp_notsent_lowat"),
             tcp_slow_start_after_idle: number("net.ipv4.tcp_slow_start_after_idle"),
             tcp_congestion_control: text("net.ipv4.tcp_congestion_control"),
             port_range: text("net.ipv4.ip_local_port_range").and_then(|text| numbers(&text)),
