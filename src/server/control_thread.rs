@@ -70,6 +70,7 @@ impl ControlThread {
                 program,
                 self.handle.clone(),
                 live.clone(),
+                manager.clone(),
                 self.identity.hash_seed,
                 internal.map(|listener| (listener.as_raw_fd(), hand_over)),
             ))
