@@ -7,8 +7,9 @@ use std::os::unix::net::UnixStream;
 use io_uring::register::Probe;
 use io_uring::{IoUring, opcode};
 
+use super::SetupError;
+use super::rings::{completions, own_ring, ring_bytes};
 use super::send_ring::SendRing;
-use super::{SetupError, completions, own_ring, ring_bytes};
 use crate::config::Config;
 
 /// Entries of the rings that single features are tried out with.

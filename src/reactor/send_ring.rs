@@ -31,7 +31,7 @@ impl SendRing {
     /// Bytes that the kernel has mapped for a ring of so many entries.
     pub fn bytes(entries: u32) -> u64 {
         // Without a size of its own the completion queue is twice as long.
-        super::ring_bytes(entries, entries * 2)
+        super::rings::ring_bytes(entries, entries * 2)
     }
 
     /// Carries a batch out. `fds` is indexed by slot. What did not go through whole is added to
