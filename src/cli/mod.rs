@@ -1,4 +1,5 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token` and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring doctor`,
+//! `pushring token` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -7,6 +8,7 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check_config;
+mod doctor;
 mod logging;
 mod serve;
 mod token;
@@ -56,6 +58,7 @@ pub fn run(
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
+        Command::Doctor(args) => doctor::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
@@ -82,6 +85,7 @@ Examples:
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring.toml
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
+  pushring doctor                            what is wrong with this machine, and the line that mends it
   pushring token --user ann --config /etc/pushring.toml
   pushring bench --help                      how fast it is, and others beside it";
 
@@ -91,6 +95,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say what is wrong in a configuration file, or what it changes.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Say whether this machine can run the server as it is configured, and what mends it.
+    Doctor(doctor::DoctorArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
