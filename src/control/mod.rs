@@ -7,15 +7,17 @@ mod api;
 mod handle;
 mod http;
 mod key;
+pub(crate) mod live;
 mod metrics;
 mod node;
 mod office;
+mod page;
 mod reload;
 mod surveys;
 
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -27,43 +29,52 @@ pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader}
 
 use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
+use live::Live;
 use node::Node;
 
 /// What every request handler reaches.
 pub struct Control {
     handle: Handle,
     registry: Registry,
-    live: LiveWatch,
+    shards: Vec<Arc<ShardMetrics>>,
+    config: LiveWatch,
+    /// Where clients connect.
+    public: SocketAddr,
+    live: Live,
     reload: Option<Arc<Reload>>,
     node: Node,
 }
 
 impl Control {
-    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again.
+    /// For a server whose shards all run, and whose clients connect at `public`. Without a `reload` it knows no
+    /// configuration to read again.
     pub fn new(
-        live: LiveWatch,
+        config: LiveWatch,
+        public: SocketAddr,
         handle: Handle,
         shards: Vec<Arc<ShardMetrics>>,
         reload: Option<Arc<Reload>>,
     ) -> Arc<Self> {
-        let node = Node::new(live.borrow().config.listen);
         Arc::new(Self {
             handle,
-            registry: metrics::registry(shards),
-            node,
-            live,
+            registry: metrics::registry(shards.clone()),
+            shards,
+            node: Node::new(public),
+            config,
+            public,
+            live: Live::new(),
             reload,
         })
     }
 
     /// The longest message, in bytes.
     fn message_bytes_max(&self) -> usize {
-        self.live.borrow().config.limits.message_bytes_max
+        self.config.borrow().config.limits.message_bytes_max
     }
 
     /// What holds for calls at this moment: which API keys there are.
     fn rules(&self) -> Arc<Rules> {
-        self.live.borrow().rules.clone()
+        self.config.borrow().rules.clone()
     }
 }
 

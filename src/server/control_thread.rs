@@ -1,7 +1,7 @@
 //! The thread that is no shard: the handle's letters, the internal listener, signals.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -19,6 +19,8 @@ pub struct ControlThread {
     pub reloader: Reloader,
     /// Where the configuration is read again, if that can be.
     pub load: Option<Load>,
+    /// Where clients connect.
+    pub public: SocketAddr,
     /// The internal listener's socket.
     pub listener: Option<TcpListener>,
     pub mail: Mailboxes,
@@ -61,7 +63,7 @@ impl ControlThread {
             } = self.identity;
             Office::open(self.mail, self.letters, shards, hash_seed, self.reloader)?
         };
-        let control = Control::new(live, self.handle, self.metrics, reload);
+        let control = Control::new(live, self.public, self.handle, self.metrics, reload);
         let listener = self.listener;
         std::thread::Builder::new()
             .name("control".to_owned())

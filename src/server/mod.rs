@@ -192,6 +192,7 @@ impl Server {
         let control = ControlThread {
             reloader,
             load: plan.load,
+            public,
             listener: internal,
             mail: control_mail,
             letters: plan.letters,

@@ -92,6 +92,12 @@ impl Fanout {
         all.map(|(channel, local)| (channel, local.subscribers))
     }
 
+    /// The channel of the lane in that slot.
+    pub fn channel_of(&self, lane: u32) -> Option<&ChannelName> {
+        let key = self.lanes.key_at(lane)?;
+        self.lanes.get(key).map(Lane::channel)
+    }
+
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
