@@ -1,4 +1,5 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token` and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token`, `pushring top`
+//! and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -10,6 +11,7 @@ mod check_config;
 mod logging;
 mod serve;
 mod token;
+mod top;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -56,6 +58,7 @@ pub fn run(
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
+        Command::Top(args) => top::run(args, env, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
     }
@@ -82,6 +85,7 @@ Examples:
   pushring serve --config /etc/pushring.toml
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
   pushring token --user ann --config /etc/pushring.toml
+  pushring top                               how the server does, once a second
   pushring bench --help                      how fast it is, and others beside it";
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +96,8 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
+    /// Show a running server's figures in the terminal.
+    Top(top::TopArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
     Bench(Box<bench::BenchArgs>),

@@ -38,7 +38,10 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/live", get(live::answer))
         .layer(middleware::from_fn_with_state(control.clone(), key::check));
     Router::new()
-        .route("/", get(async |headers: HeaderMap| page::front(&headers, HELP)))
+        .route(
+            "/",
+            get(async |headers: HeaderMap| page::front(&headers, HELP)),
+        )
         .merge(page::routes())
         .route("/metrics", get(scrape))
         .route("/health", get(async || "ok\n"))

@@ -27,7 +27,11 @@ const FILES: [(&str, &str, &str); 17] = [
     ("icon.svg", IMAGE, include_str!("page/icon.svg")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("live.js", SCRIPT, include_str!("page/live.js")),
-    ("event_stream.js", SCRIPT, include_str!("page/event_stream.js")),
+    (
+        "event_stream.js",
+        SCRIPT,
+        include_str!("page/event_stream.js"),
+    ),
     ("key.js", SCRIPT, include_str!("page/key.js")),
     ("format.js", SCRIPT, include_str!("page/format.js")),
     ("dom.js", SCRIPT, include_str!("page/dom.js")),
@@ -43,10 +47,12 @@ const FILES: [(&str, &str, &str); 17] = [
 
 /// The routes of what the document refers to.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.iter().fold(Router::new(), |router, (name, kind, text)| {
-        let path = format!("/page/{name}");
-        router.route(&path, get(async || file(kind, text)))
-    })
+    FILES
+        .iter()
+        .fold(Router::new(), |router, (name, kind, text)| {
+            let path = format!("/page/{name}");
+            router.route(&path, get(async || file(kind, text)))
+        })
 }
 
 /// The document for a browser, and `help` for who asks for no HTML.
@@ -57,7 +63,9 @@ pub fn front(headers: &HeaderMap, help: &'static str) -> Response {
         true => file(HTML, INDEX),
         false => help.into_response(),
     };
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("Accept"));
     response
 }
 

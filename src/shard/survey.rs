@@ -175,8 +175,9 @@ fn most<'a, N: Copy + Ord>(
     channels: impl Iterator<Item = (&'a ChannelName, N)>,
     channels_max: usize,
 ) -> Vec<(ChannelName, N)> {
-    let mut found: Vec<(N, &ChannelName)> =
-        channels.map(|(channel, number)| (number, channel)).collect();
+    let mut found: Vec<(N, &ChannelName)> = channels
+        .map(|(channel, number)| (number, channel))
+        .collect();
     // Those of the same number by their names, so that the list does not change where nothing does.
     let order = |one: &(N, &ChannelName), other: &(N, &ChannelName)| {
         other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1))

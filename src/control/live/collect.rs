@@ -46,10 +46,14 @@ impl Collector {
         // First, for a shard that answers has begun a turn.
         let channels = self.channels(control).await;
         let now = Instant::now();
-        let shards: Vec<Counted> = control.shards.iter().map(|shard| Counted {
-            counters: shard.counters(),
-            turns: shard.turns(),
-        }).collect();
+        let shards: Vec<Counted> = control
+            .shards
+            .iter()
+            .map(|shard| Counted {
+                counters: shard.counters(),
+                turns: shard.turns(),
+            })
+            .collect();
         let stuck_ms = self.stuck_ms(now, &shards);
         let mut total = Figures::of(&Counted::sum(&shards));
         total.stuck_ms = stuck_ms.iter().copied().max().unwrap_or(0);
@@ -73,7 +77,9 @@ impl Collector {
         }
         Snapshot {
             server: about(control),
-            unix_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            unix_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64),
             interval_ms,
             total,
             shards: figures,
@@ -85,12 +91,14 @@ impl Collector {
     fn stuck_ms(&mut self, now: Instant, shards: &[Counted]) -> Vec<u64> {
         self.moved.resize(shards.len(), (u64::MAX, now));
         let shards = self.moved.iter_mut().zip(shards);
-        shards.map(|((turns, since), shard)| {
-            if *turns != shard.counters.turns {
-                (*turns, *since) = (shard.counters.turns, now);
-            }
-            ms_between(*since, now)
-        }).collect()
+        shards
+            .map(|((turns, since), shard)| {
+                if *turns != shard.counters.turns {
+                    (*turns, *since) = (shard.counters.turns, now);
+                }
+                ms_between(*since, now)
+            })
+            .collect()
     }
 
     async fn channels(&mut self, control: &Control) -> Channels {
@@ -107,7 +115,9 @@ impl Collector {
         };
         let asked = std::mem::replace(&mut self.asked, Instant::now());
         let Some(busiest) = Busiest::of(answers) else {
-            return unknown("a shard has more channels than can be looked at in one turn (200,000)");
+            return unknown(
+                "a shard has more channels than can be looked at in one turn (200,000)",
+            );
         };
         let names: Arc<[ChannelName]> = busiest.names().into();
         let looks = control.handle.looks(names.clone());
@@ -126,7 +136,11 @@ impl Collector {
                 owner: None,
             };
             for (shard, looks) in &looks {
-                let Look { subscribers, behind, position } = looks.get(at).copied().unwrap_or_default();
+                let Look {
+                    subscribers,
+                    behind,
+                    position,
+                } = looks.get(at).copied().unwrap_or_default();
                 channel.subscribers += subscribers;
                 channel.behind += behind;
                 if let Some(position) = position {
@@ -144,7 +158,9 @@ impl Collector {
         let key = |channel: &Channel| channel.publications.unwrap_or(0.0);
         channels.sort_by(|one, other| {
             let by_rate = key(other).total_cmp(&key(one));
-            by_rate.then(other.subscribers.cmp(&one.subscribers)).then_with(|| one.name.cmp(&other.name))
+            by_rate
+                .then(other.subscribers.cmp(&one.subscribers))
+                .then_with(|| one.name.cmp(&other.name))
         });
         Channels {
             used: Some(counts.channels),
@@ -157,7 +173,9 @@ impl Collector {
     /// none of those with the most publications, the next snapshot knows.
     fn rate_since(&self, now: Instant, name: &ChannelName, position: Position) -> Option<f64> {
         let (then, positions) = &self.named;
-        let before = positions.get(name).filter(|before| before.epoch == position.epoch)?;
+        let before = positions
+            .get(name)
+            .filter(|before| before.epoch == position.epoch)?;
         let published = position.offset.saturating_sub(before.offset);
         Some(rate(published, ms_between(*then, now)))
     }
@@ -174,9 +192,16 @@ struct Busiest {
 impl Busiest {
     /// Nothing where a shard has more channels than can be looked at.
     fn of(answers: Vec<Surveyed>) -> Option<Self> {
-        let mut all = Self { published: HashMap::new(), subscribed: HashMap::new() };
+        let mut all = Self {
+            published: HashMap::new(),
+            subscribed: HashMap::new(),
+        };
         for answer in answers {
-            let Surveyed::Busiest { published, subscribed } = answer else {
+            let Surveyed::Busiest {
+                published,
+                subscribed,
+            } = answer
+            else {
                 return None;
             };
             all.published.extend(published);
@@ -200,7 +225,10 @@ impl Busiest {
 fn first<N: Copy + Ord>(channels: &HashMap<ChannelName, N>) -> Vec<ChannelName> {
     let mut all: Vec<_> = channels.iter().collect();
     all.sort_unstable_by(|one, other| other.1.cmp(one.1).then_with(|| one.0.cmp(other.0)));
-    all.into_iter().take(CHANNELS_MAX).map(|(channel, _)| channel.clone()).collect()
+    all.into_iter()
+        .take(CHANNELS_MAX)
+        .map(|(channel, _)| channel.clone())
+        .collect()
 }
 
 fn about(control: &Control) -> About {
@@ -218,7 +246,10 @@ fn about(control: &Control) -> About {
 }
 
 fn unknown(why: &str) -> Channels {
-    Channels { unknown: Some(why.to_owned()), ..Channels::default() }
+    Channels {
+        unknown: Some(why.to_owned()),
+        ..Channels::default()
+    }
 }
 
 fn rate(count: u64, interval_ms: u64) -> f64 {

@@ -4,7 +4,7 @@
 //! makes two surveys of their channels a second, however many readers there are.
 
 mod collect;
-mod snapshot;
+pub mod snapshot;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,12 +21,11 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-pub use snapshot::{Channel, Figures, Rates, Snapshot};
-
 use super::Control;
 use crate::publication::{Draft, Kind, Position};
 use crate::sse;
 use collect::Collector;
+use snapshot::Snapshot;
 
 /// How often there is a snapshot.
 const EVERY: Duration = Duration::from_secs(1);

@@ -196,8 +196,9 @@ impl Rates {
             let a_second = to.saturating_sub(from) as f64 / seconds;
             (a_second * 10.0).round() / 10.0
         };
-        let exceptions =
-            |counters: &Counters| counters.exceptions_short + counters.exceptions_full + counters.exceptions_dead;
+        let exceptions = |counters: &Counters| {
+            counters.exceptions_short + counters.exceptions_full + counters.exceptions_dead
+        };
         let mut turns = after.turns;
         for (turns, before) in turns.iter_mut().zip(before.turns) {
             *turns = turns.saturating_sub(before);
