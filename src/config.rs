@@ -166,6 +166,9 @@ settings_table! {
         /// How long a shutdown takes to send its close frames (code 1001), so that not all clients come back at once.
         drain_ms: u64 = 5_000, 10..=600_000 "milliseconds";
 
+        /// How long a new program may take to say whether it can take the server over in a live upgrade.
+        upgrade_test_ms: u64 = 10_000, 10..=600_000 "milliseconds";
+
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
     }
@@ -345,6 +348,10 @@ repeated_section! {
 
         /// Bytes that the history of one channel may have; the oldest publications go first.
         history_bytes_max: usize = 1_048_576, 1_024..=17_179_869_184 "bytes a channel";
+
+        /// Bytes that the histories of all these channels together may have on one shard; the publications go first that
+        /// would expire first.
+        histories_bytes_max: usize = 0, 0..=1_099_511_627_776 "bytes a shard", 0 = "limits.history_bytes_max alone bounds them";
 
         /// Whether it is known who is subscribed.
         presence: bool = false;

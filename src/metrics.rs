@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// What a family's values mean to whoever scrapes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -33,7 +35,7 @@ pub struct Description {
 macro_rules! counters {
     ($($field:ident: $kind:ident $family:literal $({$label:ident = $value:literal})? $help:literal;)*) => {
         /// One shard's numbers.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counters {
             $(#[doc = $help] pub $field: u64,)*
         }
@@ -96,6 +98,7 @@ counters! {
     closed_unauthorized: Counter "closes" {reason = "unauthorized"} "No token that lets the client do what it asked for.";
     closed_expired: Counter "closes" {reason = "token_expired"} "The connection's token, or that of a subscription, had expired.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    closed_upgrade: Counter "closes" {reason = "upgrade"} "The server was upgraded, and the connection's endpoint does not outlive that.";
     dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
     conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
@@ -112,6 +115,9 @@ counters! {
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";
+    crowded_out_channel: Counter "histories_cut" {bound = "channel"} "Publications that histories gave up before their time, by the bound in bytes that was passed: the channel's (namespace.history_bytes_max).";
+    crowded_out_namespace: Counter "histories_cut" {bound = "namespace"} "That of the namespace's histories together (namespace.histories_bytes_max).";
+    crowded_out_shard: Counter "histories_cut" {bound = "shard"} "That of all histories of the shard (limits.history_bytes_max).";
     queued: Counter "queue_messages_received" "Messages put into queues that the shard owns.";
     queue_discarded: Counter "queue_messages_discarded" "Messages given up after as many deliveries as they may have (queues.deliveries_max).";
     publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";
@@ -201,6 +207,16 @@ impl ShardMetrics {
         bucket.store(bucket.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
+    /// Counts on from what another process has counted. Only the shard calls it. Where that has counted by other bounds,
+    /// it begins anew.
+    pub fn resume_turns(&self, turns: &[u64]) {
+        if turns.len() == self.turns.len() {
+            for (shared, value) in self.turns.iter().zip(turns) {
+                shared.store(*value, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The newest numbers, in the order of [`DESCRIPTIONS`].
     pub fn values(&self) -> [u64; DESCRIPTIONS.len()] {
         std::array::from_fn(|i| self.values[i].load(Ordering::Relaxed))
@@ -269,6 +285,11 @@ mod tests {
         assert_eq!(turn_quantile_us(&turns, 990), Some(8));
         assert_eq!(turn_quantile_us(&turns, 991), Some(120));
         assert_eq!(turn_quantile_us(&turns, 1_000), Some(1_000_000));
+        let next = ShardMetrics::default();
+        next.resume_turns(&turns[1..]);
+        assert_eq!(next.turns().iter().sum::<u64>(), 0);
+        next.resume_turns(&turns);
+        assert_eq!(next.turns(), turns);
     }
 
     #[test]

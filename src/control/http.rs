@@ -21,7 +21,7 @@ const HELP: &str = "pushring, internal listener\n\
     POST /pub/{channel}   publishes the body\n\
     POST /api/publish     {\"channel\": \"news\", \"data\": any JSON}\n\
     POST /api/{method}    broadcast, batch, subscribe, unsubscribe, disconnect, presence, presence_stats,\n\
-    \x20                     history, history_remove, channels, info, reload\n\
+    \x20                     history, history_remove, channels, info, reload, upgrade\n\
     GET  /                a page to see it all on, in a browser\n\
     GET  /live            figures once a second, as an event stream (pushring top shows them)\n\
     GET  /metrics         Prometheus text\n\

@@ -5,6 +5,7 @@
 
 mod api;
 mod handle;
+mod hold;
 mod http;
 mod key;
 pub(crate) mod live;
@@ -13,7 +14,10 @@ mod node;
 mod office;
 mod page;
 mod reload;
+mod serve;
+mod state;
 mod surveys;
+pub mod upgrade;
 
 use std::future::Future;
 use std::io;
@@ -21,16 +25,20 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
 
 pub(crate) use handle::Letter;
 pub use handle::{Counts, Handle, PostError, PublishError};
 pub use office::Office;
 pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader};
+pub use serve::{HandOver, Idle, Serve};
+pub use state::{State, StateError, hex};
 
 use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
 use live::Live;
 use node::Node;
+use upgrade::Upgrade;
 
 /// What every request handler reaches.
 pub struct Control {
@@ -42,18 +50,20 @@ pub struct Control {
     public: SocketAddr,
     live: Live,
     reload: Option<Arc<Reload>>,
+    upgrade: Option<Arc<Upgrade>>,
     node: Node,
 }
 
 impl Control {
     /// For a server whose shards all run, and whose clients connect at `public`. Without a `reload` it knows no
-    /// configuration to read again.
+    /// configuration to read again, without an `upgrade` no program to become.
     pub fn new(
         config: LiveWatch,
         public: SocketAddr,
         handle: Handle,
         shards: Vec<Arc<ShardMetrics>>,
         reload: Option<Arc<Reload>>,
+        upgrade: Option<Arc<Upgrade>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             handle,
@@ -64,6 +74,7 @@ impl Control {
             public,
             live: Live::new(),
             reload,
+            upgrade,
         })
     }
 
@@ -78,18 +89,22 @@ impl Control {
     }
 }
 
-/// Serves the internal listener until `end` is over.
+/// Serves the internal listener, and its connections that are open already, until `end` is over.
 ///
 /// # Errors
 /// When the listening socket cannot be watched.
 pub async fn serve(
     listener: TcpListener,
+    open: Vec<Idle>,
     control: Arc<Control>,
+    hand_overs: mpsc::Receiver<HandOver>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let router = http::router(control.clone());
+    let serve = Serve::new(listener, router, open, move || control.live.end())?;
     tokio::select! {
-        served = async { axum::serve(listener, http::router(control)).await } => served,
-        () = end => Ok(()),
+        () = serve.run(hand_overs) => {}
+        () = end => {}
     }
+    Ok(())
 }

@@ -92,7 +92,7 @@ fn show(args: TopArgs, env: Vec<(String, String)>, out: &mut dyn Write) -> Resul
         .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     let target = Target::find(args.url, args.key, file, env)?;
     if args.json {
-        return Ok(print_json(LiveStream::open(&target)?, args.once, out)?);
+        return Ok(print_json(&target, args.once, out)?);
     }
     if args.once {
         let snapshot = first_with_rates(LiveStream::open(&target)?)?;
@@ -114,20 +114,23 @@ fn show(args: TopArgs, env: Vec<(String, String)>, out: &mut dyn Write) -> Resul
     terminal::watch(&target, stream, Screen::new(style))
 }
 
-fn print_json(stream: LiveStream, once: bool, out: &mut dyn Write) -> Result<(), StreamError> {
-    for snapshot in stream {
-        let snapshot = snapshot?;
-        if once && snapshot.interval_ms.is_none() {
-            continue;
+fn print_json(target: &Target, once: bool, out: &mut dyn Write) -> Result<(), StreamError> {
+    loop {
+        for snapshot in LiveStream::open(target)? {
+            let snapshot = snapshot?;
+            if once && snapshot.interval_ms.is_none() {
+                continue;
+            }
+            // Numbers, texts and lists of them can always be written.
+            let line = serde_json::to_string(&snapshot).unwrap_or_default();
+            // Whoever does not read any more has read enough.
+            if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() || once {
+                return Ok(());
+            }
         }
-        // Numbers, texts and lists of them can always be written.
-        let line = serde_json::to_string(&snapshot).unwrap_or_default();
-        // Whoever does not read any more has read enough.
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() || once {
-            return Ok(());
-        }
+        // As where another version of the server takes over: it is there.
+        std::thread::sleep(stream::AFTER_END);
     }
-    Err(StreamError::Ended)
 }
 
 /// The first of a stream has no rates yet.

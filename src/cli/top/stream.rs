@@ -11,6 +11,9 @@ use crate::sse;
 /// How long the server may take to accept, to answer, and from one snapshot to the next.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait after a stream has ended as it should, before the next is asked for.
+pub const AFTER_END: Duration = Duration::from_millis(200);
+
 /// Longest line, in bytes: 100 channels with names of 255 bytes, all of them escaped, and 64 shards.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 

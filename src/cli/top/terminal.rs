@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::TopError;
 use super::screen::Screen;
-use super::stream::{LiveStream, StreamError};
+use super::stream::{self, LiveStream, StreamError};
 use super::target::Target;
 use crate::control::live::snapshot::Snapshot;
 
@@ -67,6 +67,8 @@ fn draw_all(happened: &Receiver<Event>, screen: &mut Screen) -> Result<(), TopEr
             )) => {
                 return Err(error.into());
             }
+            // As where another version of the server takes over: it is there.
+            Ok(Event::Trouble(StreamError::Ended)) => {}
             Ok(Event::Trouble(_)) => {
                 trouble = Some("the server does not answer; trying again".to_owned())
             }
@@ -116,10 +118,14 @@ fn read_stream(target: &Target, first: LiveStream, events: &Sender<Event>) {
             },
             Err(error) => error,
         };
+        let pause = match error {
+            StreamError::Ended => stream::AFTER_END,
+            _ => AGAIN_EVERY,
+        };
         if events.send(Event::Trouble(error)).is_err() {
             return;
         }
-        thread::sleep(AGAIN_EVERY);
+        thread::sleep(pause);
         stream = LiveStream::open(target);
     }
 }

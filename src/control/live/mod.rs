@@ -108,6 +108,11 @@ impl Live {
         true
     }
 
+    /// Ends all streams. Readers come back.
+    pub fn end(&self) {
+        self.lock().all.clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Readers> {
         // Nothing is left half done behind this lock.
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)

@@ -62,6 +62,21 @@ fn collecting_begins_with_the_first_reader_and_ends_with_the_last() {
 }
 
 #[test]
+fn ended_streams_say_what_they_had_to_say_and_are_over() {
+    let live = Live::new();
+    let (mut reader, _) = live.join().expect("room");
+    live.end();
+    assert!(reader.try_recv().is_ok());
+    assert_eq!(
+        reader.try_recv(),
+        Err(mpsc::error::TryRecvError::Disconnected)
+    );
+    let (_back, is_first) = live.join().expect("room");
+    assert!(!is_first, "it is still collected");
+    assert!(live.hand_out(&empty()));
+}
+
+#[test]
 fn a_reader_that_does_not_read_holds_nothing_up_and_keeps_little() {
     let live = Live::new();
     let (mut slow, _) = live.join().expect("room");

@@ -6,6 +6,9 @@ import { askForKey, keyHeaders } from './key.js'
 /** Between two attempts. */
 const againMs = 2_000
 
+/** Before the first one after a stream that has ended as it should. */
+const endedMs = 200
+
 /** A stream that says nothing for so long is taken for lost. */
 const silenceMs = 5_000
 
@@ -62,7 +65,8 @@ export function watch({ snapshot, state }) {
             snapshot(JSON.parse(data))
           },
         })
-        state('gone', 'The server has ended the stream; trying again')
+        // As it does when another version of it takes over: it is there.
+        wait = endedMs
       } catch (error) {
         if (error instanceof Refused && error.status === 401) {
           state('key', 'An API key is needed')
