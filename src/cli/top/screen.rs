@@ -160,6 +160,9 @@ impl Screen {
 
     /// The figures of all shards, in as many columns as have room.
     fn figures(&self, total: &Figures, width: usize) -> Vec<String> {
+        let columns = (width / CELL_WIDTH_MIN).clamp(1, 4);
+        let cell_width = (width / columns).min(CELL_WIDTH_MAX);
+        let drawn_width = cell_width.saturating_sub(VALUE_END + 2);
         let rates = total.rates.as_ref();
         let busy = rates.map_or(NONE.to_owned(), |rates| percent(rates.busy));
         let sent = rates.map_or(NONE.to_owned(), |rates| bytes(rates.bytes_out));
@@ -178,7 +181,7 @@ impl Screen {
             (
                 "deliveries/s",
                 self.bold(&rate(rates.map(|r| r.deliveries))),
-                self.drawn(&self.deliveries),
+                sparkline(&self.deliveries, drawn_width),
             ),
             (
                 "publications/s",
@@ -190,7 +193,7 @@ impl Screen {
                 self.bold(&micros(rates.and_then(|r| r.turn_p99_us))),
                 match self.p99.is_empty() {
                     true => format!("half within {}", micros(rates.and_then(|r| r.turn_p50_us))),
-                    false => self.drawn(&self.p99),
+                    false => sparkline(&self.p99, drawn_width),
                 },
             ),
             (
@@ -218,20 +221,15 @@ impl Screen {
                 ),
             ),
         ];
-        let columns = (width / CELL_WIDTH).clamp(1, 4);
         let lines = cells.chunks(columns).map(|row| {
             let cells = row.iter().map(|(name, value, more)| {
                 let name = self.faint(&padded(name, 14));
-                let more = self.faint(&cut(more, CELL_WIDTH - 26));
-                padded(&format!("{name} {} {more}", padded(value, 9)), CELL_WIDTH)
+                let more = self.faint(&cut(more, cell_width.saturating_sub(VALUE_END + 1)));
+                padded(&format!("{name} {} {more}", padded(value, 9)), cell_width)
             });
             cells.collect::<String>().trim_end().to_owned()
         });
         std::iter::once(String::new()).chain(lines).collect()
-    }
-
-    fn drawn(&self, values: &[f64]) -> String {
-        sparkline(values, CELL_WIDTH - 26)
     }
 
     fn shards(&self, snapshot: &Snapshot, width: usize) -> Vec<String> {
@@ -353,7 +351,11 @@ impl Screen {
 }
 
 /// Width of one figure with its name and what stands behind it.
-const CELL_WIDTH: usize = 52;
+const CELL_WIDTH_MIN: usize = 38;
+const CELL_WIDTH_MAX: usize = 60;
+
+/// Where the number of a figure ends: behind its name, a blank, itself and another blank.
+const VALUE_END: usize = 14 + 1 + 9 + 1;
 
 /// Width of the shards' numbers.
 const SHARD_WIDTH: usize = 6;
