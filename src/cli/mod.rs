@@ -1,4 +1,5 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token` and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token`,
+//! `pushring completions`, `pushring man` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -7,7 +8,9 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check_config;
+mod completions;
 mod logging;
+mod man;
 mod serve;
 mod token;
 
@@ -56,6 +59,8 @@ pub fn run(
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
     }
@@ -92,6 +97,10 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
+    /// Print what bash, zsh or fish needs to complete commands and flags.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them.
+    Man(man::ManArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
     Bench(Box<bench::BenchArgs>),
