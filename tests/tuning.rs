@@ -7,6 +7,7 @@ mod support;
 
 mod tuning {
     mod affinity;
+    mod proxies;
     mod sysctl;
 
     use std::fs;
