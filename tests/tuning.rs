@@ -7,6 +7,7 @@ mod support;
 
 mod tuning {
     mod affinity;
+    mod monitoring;
     mod proxies;
     mod sysctl;
 
