@@ -1,5 +1,5 @@
 //! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring doctor`,
-//! `pushring token`, `pushring top` and `pushring bench`.
+//! `pushring token`, `pushring top`, `pushring completions`, `pushring man` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -8,8 +8,10 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check_config;
+mod completions;
 mod doctor;
 mod logging;
+mod man;
 mod serve;
 mod token;
 mod top;
@@ -62,6 +64,8 @@ pub fn run(
         Command::Doctor(args) => doctor::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
         Command::Top(args) => top::run(args, env, out, err),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
     }
@@ -104,6 +108,10 @@ enum Command {
     Token(token::TokenArgs),
     /// Show a running server's figures in the terminal.
     Top(top::TopArgs),
+    /// Print what bash, zsh or fish needs to complete commands and flags.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them.
+    Man(man::ManArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
     Bench(Box<bench::BenchArgs>),
