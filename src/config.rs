@@ -166,6 +166,9 @@ settings_table! {
         /// How long a shutdown takes to send its close frames (code 1001), so that not all clients come back at once.
         drain_ms: u64 = 5_000, 10..=600_000 "milliseconds";
 
+        /// How long a new program may take to say whether it can take the server over in a live upgrade.
+        upgrade_test_ms: u64 = 10_000, 10..=600_000 "milliseconds";
+
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use pushring::cli;
 use pushring::config::{Config, Source};
 use pushring::reactor::sys;
-use pushring::server::Server;
+use pushring::server::{Program, Server};
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
@@ -22,7 +22,13 @@ fn main() -> ExitCode {
 fn serve(config: Config, source: Source) -> ExitCode {
     let log = cli::start_logging(&config.log);
     let (listen, internal) = (config.listen, config.internal);
-    let server = Server::builder()
+    let mut server = Server::builder();
+    // Named now: by the time of an upgrade the file is another, and this one has no name any more.
+    if let Ok(file) = std::env::current_exe() {
+        let arguments = std::env::args_os().collect();
+        server = server.live_upgrade(Program::new(file, arguments));
+    }
+    let server = server
         .config(config)
         .internal(internal)
         .raw_protocol()

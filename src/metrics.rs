@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// What a family's values mean to whoever scrapes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -33,7 +35,7 @@ pub struct Description {
 macro_rules! counters {
     ($($field:ident: $kind:ident $family:literal $({$label:ident = $value:literal})? $help:literal;)*) => {
         /// One shard's numbers.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counters {
             $(#[doc = $help] pub $field: u64,)*
         }
@@ -90,6 +92,7 @@ counters! {
     closed_unauthorized: Counter "closes" {reason = "unauthorized"} "No token that lets the client do what it asked for.";
     closed_expired: Counter "closes" {reason = "token_expired"} "The connection's token, or that of a subscription, had expired.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    closed_upgrade: Counter "closes" {reason = "upgrade"} "The server was upgraded, and the connection's endpoint does not outlive that.";
     dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
     conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";

@@ -154,7 +154,7 @@ pub enum Event {
 }
 
 /// What a subscriber wants of what was published before it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Since {
     /// All that came behind that place of that stream.
     Position(Position),

@@ -170,6 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_written_down_is_read_again_and_no_other() {
+        let of_user = ChannelName::of_user("ann", "news").unwrap();
+        for name in [ChannelName::parse("news").unwrap(), of_user] {
+            let written = postcard::to_allocvec(&name).unwrap();
+            assert_eq!(postcard::from_bytes(&written), Ok(name));
+        }
+        let long = "x".repeat(256);
+        for text in ["", "a\nb", "\0", "\0ann", "\0\0news", "\0ann\0a\0b", &long] {
+            let written = postcard::to_allocvec(text).unwrap();
+            assert!(
+                postcard::from_bytes::<ChannelName>(&written).is_err(),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
     fn owners_are_spread_evenly_and_in_range() {
         let hasher = foldhash::quality::FixedState::with_seed(7);
         for shards in [1, 2, 3, 7, 64] {

@@ -78,7 +78,7 @@ pub enum QueueFull {
 }
 
 /// A consumer's word on a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It is done with; the queue forgets it.
     Accept,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::hold::Hold;
 use super::reload::{self, Prepared};
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
 use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
@@ -43,6 +44,8 @@ pub enum Letter {
     Connection { name: ConnectionName, order: Order },
     /// Close all connections within so many ms.
     Drain { drain_ms: u64 },
+    /// Bring all shards to rest and save them.
+    Hold(Box<Hold>),
     /// Work with other settings.
     Reload {
         prepared: Box<Prepared>,

@@ -1,7 +1,7 @@
 //! Accepting connections, and leaving it alone for a while when that is wiser.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::Socket;
 
@@ -43,6 +43,11 @@ impl Acceptor {
         if let Some(listener) = &self.listener {
             self.poll = Some(Armed::new(Token::Listener, listener.as_fd(), libc::POLLIN));
         }
+    }
+
+    /// The listening socket, while connections are accepted.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(Socket::as_fd)
     }
 
     /// Accepts what waits, as far as the shard lets it.

@@ -35,6 +35,9 @@ pub enum SetupError {
     /// Any other answer of io_uring_setup.
     #[error("io_uring could not be set up: {0}")]
     Ring(io::Error),
+    /// What the process before this one has left of a shard.
+    #[error(transparent)]
+    Resume(#[from] super::ResumeError),
     /// EADDRINUSE, after some seconds of trying.
     #[error(
         "{address} is in use by another program: stop it, or listen elsewhere with --{flag} ADDR (`ss -ltnp` shows whose it is)"

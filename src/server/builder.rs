@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Server, StartError};
 use crate::config::{Config, ConfigError};
+use crate::control::upgrade::Program;
 use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
 
@@ -57,6 +58,7 @@ pub struct Builder {
     heed_signals: bool,
     load: Option<Load>,
     hear: Option<Hear>,
+    program: Option<Program>,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -69,6 +71,7 @@ pub(super) struct Plan {
     pub heed_signals: bool,
     pub load: Option<Load>,
     pub hear: Option<Hear>,
+    pub program: Option<Program>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -87,6 +90,7 @@ impl Builder {
             heed_signals: false,
             load: None,
             hear: None,
+            program: None,
             handle,
             letters,
         }
@@ -169,6 +173,19 @@ impl Builder {
         self
     }
 
+    /// Has another version of the program take the server over in this process when somebody wants it: by `POST /api/upgrade` of the
+    /// internal listener or, with [`Builder::heed_signals`], by SIGUSR2. Connections whose endpoints
+    /// [save](crate::endpoint::Endpoint::save) what they are notice nothing of it.
+    ///
+    /// The program is to do what this one does: to start a server with this setting. [`Builder::start`] finds what the program
+    /// before it has left; where it is started only to say whether it could take over, [`Builder::start`] says so and ends the
+    /// process. All else that a program has in its memory is lost, other threads end, so this is for programs that are nothing but a
+    /// server.
+    pub fn live_upgrade(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
     /// Adds the endpoint of Centrifugo's client protocol: `/connection/websocket`.
     pub fn centrifuge_protocol(mut self) -> Self {
         self.centrifuge = true;
@@ -221,6 +238,7 @@ impl Builder {
             heed_signals: self.heed_signals,
             load: self.load,
             hear: self.hear,
+            program: self.program,
             handle: self.handle,
             letters: self.letters,
         })

@@ -1,15 +1,20 @@
 //! The thread that is no shard: the handle's letters, the internal listener, signals.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::control::{self, Control, Handle, Letter, LiveWatch, Load, Office, Reload, Reloader};
+use crate::control::upgrade::{Program, Upgrade};
+use crate::control::{
+    self, Control, HandOver, Handle, Idle, Letter, LiveWatch, Load, Office, Reload, Reloader,
+};
 use crate::metrics::ShardMetrics;
 use crate::reactor::Mailboxes;
 use crate::shard::Identity;
@@ -21,6 +26,10 @@ pub struct ControlThread {
     pub load: Option<Load>,
     /// The internal listener's socket.
     pub listener: Option<TcpListener>,
+    /// Open connections of it, and what has been read from each.
+    pub calls: Vec<(TcpStream, Bytes)>,
+    /// The program to become in a live upgrade.
+    pub program: Option<Program>,
     pub mail: Mailboxes,
     pub letters: mpsc::Receiver<Letter>,
     pub handle: Handle,
@@ -43,7 +52,18 @@ impl ControlThread {
         let live = self.reloader.watch();
         let handle = self.handle.clone();
         let reload = self.load.map(|load| Arc::new(Reload::new(load, handle)));
-        let office = {
+        let (hand_over, hand_overs) = mpsc::channel(1);
+        let upgrade = self.program.map(|program| {
+            let internal = self.listener.as_ref();
+            Arc::new(Upgrade::new(
+                program,
+                self.handle.clone(),
+                live.clone(),
+                self.identity.hash_seed,
+                internal.map(|listener| (listener.as_raw_fd(), hand_over)),
+            ))
+        });
+        let (office, calls) = {
             let _inside = runtime.enter();
             if self.heed_signals {
                 let terminate = signal(SignalKind::terminate())?;
@@ -55,30 +75,63 @@ impl ControlThread {
                     let hang_up = signal(SignalKind::hangup())?;
                     tokio::spawn(reload_on_signal(hang_up, reload));
                 }
+                if let Some(upgrade) = upgrade.clone() {
+                    let wanted = signal(SignalKind::user_defined2())?;
+                    tokio::spawn(upgrade_on_signal(wanted, upgrade));
+                }
             }
+            let calls = (self.calls.into_iter())
+                .map(|(stream, read)| {
+                    let stream = tokio::net::TcpStream::from_std(stream)?;
+                    Ok(Idle { stream, read })
+                })
+                .collect::<io::Result<Vec<_>>>()?;
             let Identity {
                 shards, hash_seed, ..
             } = self.identity;
-            Office::open(self.mail, self.letters, shards, hash_seed, self.reloader)?
+            let office = Office::open(self.mail, self.letters, shards, hash_seed, self.reloader)?;
+            (office, calls)
         };
-        let control = Control::new(live, self.handle, self.metrics, reload);
-        let listener = self.listener;
+        let control = Control::new(live, self.handle, self.metrics, reload, upgrade);
+        let internal = self.listener.map(|listener| Internal {
+            listener,
+            calls,
+            hand_overs,
+        });
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || attend(&runtime, office, control, listener))
+            .spawn(move || {
+                // Those that came while the program before this one ended wait for this.
+                if let Err(error) = control::upgrade::heed_held_signals() {
+                    tracing::warn!("signals may be held back: {error}");
+                }
+                attend(&runtime, office, control, internal);
+            })
     }
 }
 
+/// The internal listener.
+struct Internal {
+    listener: TcpListener,
+    calls: Vec<Idle>,
+    hand_overs: mpsc::Receiver<HandOver>,
+}
+
 /// Serves the internal listener until all shards have drained.
-fn attend(runtime: &Runtime, office: Office, control: Arc<Control>, listener: Option<TcpListener>) {
+fn attend(runtime: &Runtime, office: Office, control: Arc<Control>, internal: Option<Internal>) {
     runtime.block_on(async move {
         let (all_drained, drained) = tokio::sync::oneshot::channel();
-        let serving = listener.map(|listener| {
+        let serving = internal.map(|internal| {
             let end = async move {
                 // An error is the office's end as well.
                 let _ = drained.await;
             };
-            tokio::spawn(control::serve(listener, control, end))
+            let Internal {
+                listener,
+                calls,
+                hand_overs,
+            } = internal;
+            tokio::spawn(control::serve(listener, calls, control, hand_overs, end))
         });
         office.run().await;
         // The receiver is gone only when serving has ended before.
@@ -98,6 +151,14 @@ async fn reload_on_signal(mut hang_up: Signal, reload: Arc<Reload>) {
     while hang_up.recv().await.is_some() {
         // The log tells what came of it.
         let _ = reload.run("SIGHUP").await;
+    }
+}
+
+/// Each signal has the server upgraded.
+async fn upgrade_on_signal(mut wanted: Signal, upgrade: Arc<Upgrade>) {
+    while wanted.recv().await.is_some() {
+        // The log tells what came of it.
+        let _ = upgrade.clone().begin("SIGUSR2").await;
     }
 }
 

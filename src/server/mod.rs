@@ -18,19 +18,22 @@
 
 mod builder;
 mod control_thread;
+mod resume;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use socket2::Socket;
 
+pub use crate::control::upgrade::{Program, UpgradeError};
 pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
 pub use builder::Builder;
+pub use resume::TakeOverError;
 
 use crate::access::AccessError;
 use crate::channel::ShardSet;
@@ -38,12 +41,13 @@ use crate::config::{Config, ConfigError};
 use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
-use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
+use crate::reactor::{self, Brain, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::{Identity, Live};
 use builder::Plan;
 use control_thread::ControlThread;
+use resume::Resumed;
 
 /// File descriptors that are no connections: rings, bells, listeners, the internal listener's.
 const FILES_ASIDE: u64 = 64;
@@ -66,6 +70,9 @@ pub enum StartError {
     /// More shards than the owner's sets of shards hold.
     #[error("{0} shards are too many: at most {max} (shards)", max = ShardSet::SHARDS_MAX)]
     TooManyShards(usize),
+    /// What the program before this one has left, after a live upgrade.
+    #[error("the server cannot be taken over: {0}")]
+    TakeOver(#[from] TakeOverError),
     /// The control thread's runtime.
     #[error("cannot start the control thread: {0}")]
     Control(io::Error),
@@ -130,24 +137,32 @@ impl Server {
         config.validate()?;
         let sessions = Arc::new(session::Settings::with_routes(&config, plan.routes));
         let rules = Arc::new(Rules::new(&config)?);
+        let mut resumed = match plan.program {
+            Some(_) if resume::is_test() => {
+                resume::test(&config, &sessions, &rules)?;
+                std::process::exit(0);
+            }
+            Some(_) => Resumed::from_environment()?,
+            None => None,
+        };
         let files = sys::raise_file_limit();
         let cores = sys::affinity().unwrap_or_default();
-        let shards = match config.shards {
-            0 => cores.len().max(1),
-            shards => shards,
+        let shards = match (&resumed, config.shards) {
+            (Some(resumed), _) => resumed.shards.len(),
+            (None, 0) => cores.len().max(1),
+            (None, shards) => shards,
         };
         if shards > ShardSet::SHARDS_MAX {
             return Err(StartError::TooManyShards(shards));
         }
-        let backlog = config.reactor.listen_backlog;
-        let unanswered_max = reactor::unanswered_max(&config);
-        let listeners =
-            reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
-        let public = address_of(&listeners).unwrap_or(config.listen);
-        let internal = match plan.internal {
-            true => Some(reactor::bind_alone(config.internal, "internal")?),
-            false => None,
+        let (listeners, internal) = match &mut resumed {
+            Some(resumed) => (
+                std::mem::take(&mut resumed.listeners),
+                resumed.internal.take(),
+            ),
+            None => listen(&config, shards, plan.internal)?,
         };
+        let public = address_of(&listeners).unwrap_or(config.listen);
         let internal_address = internal.as_ref().and_then(|l| l.local_addr().ok());
         let mut mail =
             Mailboxes::connect(shards, config.mailbox.entries).map_err(SetupError::Thread)?;
@@ -160,24 +175,32 @@ impl Server {
         let identity = Identity {
             shard: 0,
             shards,
-            hash_seed: RandomState::new().build_hasher().finish(),
+            hash_seed: match &resumed {
+                Some(resumed) => resumed.hash_seed,
+                None => RandomState::new().build_hasher().finish(),
+            },
             first_epoch: first_epoch(),
         };
         let parts = listeners.into_iter().zip(mail).enumerate();
         let parts = parts.map(|(shard, (listener, mail))| Parts {
-            identity: Identity {
-                shard,
-                // Below bit 57, which is for queues, there is room for the time.
-                first_epoch: identity.first_epoch | (shard as u64) << 58,
-                ..identity.clone()
+            brain: Brain {
+                identity: Identity {
+                    shard,
+                    // Below bit 57, which is for queues, there is room for the time.
+                    first_epoch: identity.first_epoch | (shard as u64) << 58,
+                    ..identity.clone()
+                },
+                config: config.clone(),
+                sessions: sessions.clone(),
+                rules: rules.clone(),
             },
-            sessions: sessions.clone(),
             listener,
             mail,
             metrics: metrics[shard].clone(),
-            config: config.clone(),
-            rules: rules.clone(),
             core: (shards <= cores.len()).then(|| cores[shard]),
+            saved: resumed
+                .as_mut()
+                .map(|r| std::mem::take(&mut r.shards[shard])),
         });
         let threads = start_shards(parts)?;
         let live = Live {
@@ -193,6 +216,10 @@ impl Server {
             reloader,
             load: plan.load,
             listener: internal,
+            calls: resumed
+                .as_mut()
+                .map_or_else(Vec::new, |r| std::mem::take(&mut r.calls)),
+            program: plan.program,
             mail: control_mail,
             letters: plan.letters,
             handle: plan.handle.clone(),
@@ -201,7 +228,15 @@ impl Server {
             heed_signals: plan.heed_signals,
         };
         let control = control.start().map_err(StartError::Control)?;
-        say_what_runs(&config, public, shards, &cores, files.ok());
+        match &resumed {
+            Some(resumed) => tracing::info!(
+                "taken over from pushring {} as pushring {}; nothing was sent for {:.1} ms",
+                resumed.version,
+                env!("CARGO_PKG_VERSION"),
+                resumed.pause_ms()
+            ),
+            None => say_what_runs(&config, public, shards, &cores, files.ok()),
+        }
         Ok(Self {
             public,
             internal: internal_address,
@@ -211,6 +246,22 @@ impl Server {
             control,
         })
     }
+}
+
+/// Listens where the settings say: a socket for each shard, and the internal one.
+fn listen(
+    config: &Config,
+    shards: usize,
+    internal: bool,
+) -> Result<(Vec<Socket>, Option<TcpListener>), SetupError> {
+    let backlog = config.reactor.listen_backlog;
+    let unanswered_max = reactor::unanswered_max(config);
+    let public = reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
+    let internal = match internal {
+        true => Some(reactor::bind_alone(config.internal, "internal")?),
+        false => None,
+    };
+    Ok((public, internal))
 }
 
 /// Starts a thread for each, and lets them go when all are ready. If one is not, all end.
@@ -240,7 +291,7 @@ fn start_shard(
     start: mpsc::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
-        .name(format!("shard-{}", parts.identity.shard))
+        .name(format!("shard-{}", parts.brain.identity.shard))
         .spawn(move || {
             let _guard = AbortOnPanic;
             reactor::run(parts, move |result| {

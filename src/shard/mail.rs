@@ -137,6 +137,45 @@ pub enum Surveyed {
     Told(usize),
 }
 
+/// What the drivers of all shards are told during a live upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeStep {
+    /// Read, accept and wait for nothing more, but finish what is under way.
+    Hold {
+        /// Whether connections that cannot be saved are to be closed.
+        closes_unsaved: bool,
+    },
+    /// Say whether anything is under way. Answered by [`Delivery::Probed`].
+    Probe,
+    /// Save all that the shard is. Answered by [`Delivery::Saved`].
+    Save,
+    /// Go on as if nothing had been.
+    Release,
+}
+
+/// How far a shard that holds has come to rest. All have when none has anything to do, and together they have
+/// taken as much mail as they have sent, twice in a row the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Whether nothing is under way on the shard itself.
+    pub at_rest: bool,
+    /// Mail sent to other shards since the start.
+    pub sent: u64,
+    /// Mail taken from other shards since the start.
+    pub taken: u64,
+}
+
+/// A shard, with its sockets, as bytes that a new process makes the same of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The reactor's and the shard's.
+    pub bytes: Bytes,
+    /// The descriptors that are named in it.
+    pub sockets: Vec<i32>,
+    /// Its listening socket.
+    pub listener: Option<i32>,
+}
+
 /// From anyone to the owner of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -231,6 +270,8 @@ pub enum Request {
         /// Over how long the closes are spread, in ms.
         drain_ms: u64,
     },
+    /// From the control thread to the driver of every shard: a step of a live upgrade.
+    Upgrade(UpgradeStep),
     /// From the control thread: other settings hold from the next turn on. Answered by [`Delivery::Reloaded`] then.
     Reload(Arc<Live>),
 }
@@ -304,6 +345,10 @@ pub enum Delivery {
         /// [`Live::version`].
         version: u64,
     },
+    /// Answers [`UpgradeStep::Probe`].
+    Probed(Probed),
+    /// Answers [`UpgradeStep::Save`].
+    Saved(Box<Saved>),
     /// To the control thread: the shard has closed all its connections and ends.
     Drained,
 }

@@ -38,10 +38,12 @@ mod merge;
 mod overlaps;
 mod owner;
 mod patterns;
+mod pool;
 mod post;
 mod rate;
 mod recover;
 mod reload;
+mod save;
 mod slow;
 mod subscribe;
 mod survey;
@@ -57,6 +59,7 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 pub use reload::Live;
+pub use save::{RestoreError, SavedShard};
 
 use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
@@ -251,6 +254,11 @@ impl Shard {
             self.drain_letters -= 1;
         }
         Some(delivery)
+    }
+
+    /// Queues a delivery of the driver's own behind the shard's.
+    pub fn post_delivery(&mut self, peer: usize, delivery: Delivery) {
+        self.post.deliver(peer, delivery);
     }
 
     /// Whether a request for that peer waits.

@@ -130,3 +130,6 @@ fn restored_streams(
     }
     Ok(streams)
 }
+
+#[cfg(test)]
+mod tests;

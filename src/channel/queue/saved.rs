@@ -75,3 +75,6 @@ impl<C: Clone + Eq + Hash> Queues<C> {
         Ok(restored)
     }
 }
+
+#[cfg(test)]
+mod tests;

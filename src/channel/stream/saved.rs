@@ -14,7 +14,9 @@ pub struct Infos(HashSet<Arc<ClientInfo>>);
 
 impl Stream {
     /// Makes a stream whole that has just been read, on a server with so many shards; or says why it cannot be.
+    /// It stands in no queue yet.
     pub fn restored(&mut self, shards: usize, infos: &mut Infos) -> Result<(), Fault> {
+        self.queued = false;
         Fault::Count.unless(is_countable(self.position.offset))?;
         Fault::Shard.unless(are_below(self.interested, shards))?;
         if let Some(kept) = &mut self.kept {
