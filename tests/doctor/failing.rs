@@ -518,7 +518,7 @@ pub const WRONG: &[Wrong] = &[
             );
         },
         &[
-            "786.7 MiB may still be promised, 1.1 GiB needed",
+            "786.8 MiB may still be promised, 1.1 GiB needed",
             "sysctl -w vm.overcommit_memory=0",
         ],
     ),
