@@ -216,6 +216,21 @@ pub const WRONG: &[Wrong] = &[
         ),
         &["io-uring"],
     ),
+    besides(
+        wrong(
+            "locked-memory",
+            Failure,
+            |_, _, trials| {
+                let limit = "8192 KiB".to_owned();
+                trials.rings.set_up = Err(SetupError::NoMemory { limit });
+            },
+            &[
+                "960 KiB of rings, 8 MiB allowed to all processes of this user together",
+                "LimitMEMLOCK=",
+            ],
+        ),
+        &["io-uring"],
+    ),
     wrong(
         "locked-memory",
         Hint,
