@@ -412,6 +412,15 @@ pub const WRONG: &[Wrong] = &[
         ],
     ),
     wrong(
+        "reserved-ports",
+        Warning,
+        |tree, config, _| {
+            config.listen.set_port(40_000);
+            sysctl(tree, "net.ipv4.ip_local_reserved_ports", "8000-8001,50000");
+        },
+        &["ip_local_reserved_ports=8000-8001,50000,40000"],
+    ),
+    wrong(
         "open-files",
         Warning,
         |tree, _, _| tree.replace("proc/self/limits", "500000", "20000 "),

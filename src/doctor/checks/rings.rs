@@ -161,7 +161,9 @@ fn filter_cure(case: &Case<'_>) -> String {
             "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register   in [Service], by `systemctl edit {unit}`"
         ),
         None => {
-            format!("a seccomp profile (`--security-opt seccomp=FILE`) that lets {CALLS} through")
+            format!(
+                "--security-opt seccomp=tuning/seccomp.json   or another profile that has {CALLS}"
+            )
         }
     }
 }
