@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use pushring::endpoint::ConnectionName;
 use pushring::{
     ChannelName, Closed, Context, Endpoint, Message, Publisher, Refusal, Request, Route, Server,
 };
@@ -47,6 +48,19 @@ impl Endpoint for Chat {
             }
             Message::Binary(_) => context.send_text("* only text is spoken here"),
         }
+    }
+
+    /// Guests stay when the server is upgraded in place. A channel's name has no line end.
+    fn save(&self, _: ConnectionName, Guest { name, room }: &Guest) -> Option<Vec<u8>> {
+        Some(format!("{room}\n{name}").into_bytes())
+    }
+
+    fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<Guest> {
+        let (room, name) = str::from_utf8(saved).ok()?.split_once('\n')?;
+        Some(Guest {
+            name: name.to_owned(),
+            room: ChannelName::parse(room).ok()?,
+        })
     }
 
     fn close(&mut self, guest: Guest, _: &Closed<'_>, publisher: &mut Publisher<'_>) {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use pushring::endpoint::Error;
+use pushring::endpoint::{ConnectionName, Error};
 use pushring::{Closed, Context, Endpoint, Message, Publisher, Refusal, Request, Route, Server};
 
 /// Answers every text with `server says: ` and the text.
@@ -36,6 +36,15 @@ impl Endpoint for Echo {
             }
             Message::Binary(bytes) => context.send_binary(bytes),
         }
+    }
+
+    /// The name outlives an upgrade of the server in place.
+    fn save(&self, _: ConnectionName, user: &String) -> Option<Vec<u8>> {
+        Some(user.clone().into_bytes())
+    }
+
+    fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<String> {
+        String::from_utf8(saved.to_vec()).ok()
     }
 
     fn close(&mut self, user: String, closed: &Closed<'_>, _: &mut Publisher<'_>) {

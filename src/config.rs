@@ -166,6 +166,13 @@ settings_table! {
         /// How long a shutdown takes to send its close frames (code 1001), so that not all clients come back at once.
         drain_ms: u64 = 5_000, 10..=600_000 "milliseconds";
 
+        /// How long a new program may take to say whether it can take the server over in a live upgrade.
+        upgrade_test_ms: u64 = 10_000, 10..=600_000 "milliseconds";
+
+        /// How long a server that is told to end (SIGTERM) goes on as before, but for `/ready`, which answers 503 at once: so long a
+        /// load balancer may take to notice, and sends clients here meanwhile.
+        ready_delay_ms: u64 = 0, 0..=600_000 "milliseconds", 0 = "connections are closed at once";
+
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
     }
@@ -320,13 +327,15 @@ settings_table! {
         listen_backlog: u32 = 4_096, 1..=65_535 "connections a listening socket";
     }
 
-    /// What the server writes to standard error.
+    /// What the server writes to standard error or to the journal.
     log: Log {
         /// The least important level that is still written.
         level: LogLevel = LogLevel::Info;
 
-        /// Lines for people (text) or for programs (json, one object a line).
-        format: LogFormat = LogFormat::Text;
+        /// Lines for people (text) or for programs (json, one object a line) on standard error, or entries with fields in
+        /// systemd's journal. `auto` is the journal where standard error leads to it, as it does in a service of systemd, and else
+        /// text.
+        format: LogFormat = LogFormat::Auto;
     }
 }
 
@@ -345,6 +354,10 @@ repeated_section! {
 
         /// Bytes that the history of one channel may have; the oldest publications go first.
         history_bytes_max: usize = 1_048_576, 1_024..=17_179_869_184 "bytes a channel";
+
+        /// Bytes that the histories of all these channels together may have on one shard; the publications go first that
+        /// would expire first.
+        histories_bytes_max: usize = 0, 0..=1_099_511_627_776 "bytes a shard", 0 = "limits.history_bytes_max alone bounds them";
 
         /// Whether it is known who is subscribed.
         presence: bool = false;
@@ -419,8 +432,12 @@ setting_words! {
 }
 
 setting_words! {
-    /// The shape of a log line.
+    /// Where log lines go, and their shape.
     LogFormat {
+        /// The journal where standard error leads to it, else text.
+        Auto = "auto",
+        /// Entries of systemd's journal, with their fields.
+        Journal = "journal",
         /// For people.
         Text = "text",
         /// For programs: one JSON object a line.

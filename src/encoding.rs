@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use crate::centrifuge::encode::{put_event_push, put_publication_push, put_push_head};
 use crate::publication::{Event, ID_BYTES_MAX, Publication};
@@ -18,7 +19,7 @@ use crate::ws::frame::Opcode;
 
 /// How publications are put on the wire for one lane: whoever has an equal encoding receives the
 /// very same bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Encoding {
     /// What a message says.
     pub form: Form,
@@ -28,7 +29,7 @@ pub struct Encoding {
 }
 
 /// What one client protocol makes of a publication.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Form {
     /// The raw protocol over WebSocket: the payload and nothing else.
     Raw,
@@ -46,7 +47,7 @@ pub enum Form {
 }
 
 /// What makes the MESSAGE frames of a STOMP subscription what they are.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StompForm {
     version: Version,
     subscription: Box<str>,
@@ -54,7 +55,7 @@ pub struct StompForm {
 }
 
 /// What makes the pushes of a channel what they are in Centrifugo's protocol.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CentrifugeForm {
     channel: Box<str>,
     /// As [`put_push_head`] writes it.

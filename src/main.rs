@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use pushring::cli;
 use pushring::config::{Config, Source};
-use pushring::reactor::sys;
-use pushring::server::Server;
+use pushring::reactor::{Given, sys};
+use pushring::server::{Program, Server, StartError};
+use pushring::systemd::Manager;
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
@@ -19,12 +20,20 @@ fn main() -> ExitCode {
     cli::main(std::env::args_os(), serve)
 }
 
-fn serve(config: Config, source: Source) -> ExitCode {
+fn serve(config: Config, source: Source, given: Given) -> ExitCode {
     let log = cli::start_logging(&config.log);
     let (listen, internal) = (config.listen, config.internal);
-    let server = Server::builder()
+    let mut server = Server::builder();
+    // Named now: by the time of an upgrade the file is another, and this one has no name any more.
+    if let Ok(file) = std::env::current_exe() {
+        let arguments = std::env::args_os().collect();
+        server = server.live_upgrade(Program::new(file, arguments));
+    }
+    let server = server
         .config(config)
         .internal(internal)
+        .sockets(given)
+        .managed_by(Manager::from_environment())
         .raw_protocol()
         .stomp_protocol()
         .centrifuge_protocol()
@@ -40,7 +49,11 @@ fn serve(config: Config, source: Source) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("pushring: {error}");
+            let more = match error {
+                StartError::Setup(_) => "; `pushring doctor` says more",
+                _ => "",
+            };
+            eprintln!("pushring: {error}{more}");
             ExitCode::from(cli::EXIT_USAGE)
         }
     }

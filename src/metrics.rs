@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// What a family's values mean to whoever scrapes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -33,7 +35,7 @@ pub struct Description {
 macro_rules! counters {
     ($($field:ident: $kind:ident $family:literal $({$label:ident = $value:literal})? $help:literal;)*) => {
         /// One shard's numbers.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counters {
             $(#[doc = $help] pub $field: u64,)*
         }
@@ -52,6 +54,12 @@ macro_rules! counters {
             /// All numbers, in the order of [`DESCRIPTIONS`].
             pub fn values(&self) -> [u64; DESCRIPTIONS.len()] {
                 [$(self.$field,)*]
+            }
+
+            /// The same numbers from their values.
+            pub fn from_values(values: [u64; DESCRIPTIONS.len()]) -> Self {
+                let [$($field,)*] = values;
+                Self { $($field,)* }
             }
         }
     };
@@ -90,6 +98,7 @@ counters! {
     closed_unauthorized: Counter "closes" {reason = "unauthorized"} "No token that lets the client do what it asked for.";
     closed_expired: Counter "closes" {reason = "token_expired"} "The connection's token, or that of a subscription, had expired.";
     closed_drain: Counter "closes" {reason = "shutdown"} "The server shut down.";
+    closed_upgrade: Counter "closes" {reason = "upgrade"} "The server was upgraded, and the connection's endpoint does not outlive that.";
     dropped: Counter "publications_dropped" {reason = "behind"} "Publications that subscribers which were behind did not get, by reason: they were told of the gap (namespace.slow_consumer).";
     conflated: Counter "publications_dropped" {reason = "conflated"} "A newer one of the same channel has taken their place.";
     accept_throttled: Counter "accept_pauses" {reason = "rate"} "Times accepting was paused, by reason.";
@@ -106,6 +115,9 @@ counters! {
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";
+    crowded_out_channel: Counter "histories_cut" {bound = "channel"} "Publications that histories gave up before their time, by the bound in bytes that was passed: the channel's (namespace.history_bytes_max).";
+    crowded_out_namespace: Counter "histories_cut" {bound = "namespace"} "That of the namespace's histories together (namespace.histories_bytes_max).";
+    crowded_out_shard: Counter "histories_cut" {bound = "shard"} "That of all histories of the shard (limits.history_bytes_max).";
     queued: Counter "queue_messages_received" "Messages put into queues that the shard owns.";
     queue_discarded: Counter "queue_messages_discarded" "Messages given up after as many deliveries as they may have (queues.deliveries_max).";
     publications_taken: Counter "publications_delivered_to_shard" "Publications that reached the shard for its subscribers.";
@@ -176,6 +188,11 @@ impl ShardMetrics {
         std::array::from_fn(|i| self.values[i].load(Ordering::Relaxed))
     }
 
+    /// The newest numbers by their names.
+    pub fn counters(&self) -> Counters {
+        Counters::from_values(self.values())
+    }
+
     /// The newest turn time histogram.
     pub fn turns(&self) -> TurnBuckets {
         std::array::from_fn(|i| self.turns[i].load(Ordering::Relaxed))
@@ -220,6 +237,7 @@ mod tests {
         };
         shared.publish(&counters, &[7; TURN_BOUNDS_US.len() + 1]);
         assert_eq!(shared.values(), counters.values());
+        assert_eq!(shared.counters(), counters);
         assert_eq!(shared.turns(), [7; TURN_BOUNDS_US.len() + 1]);
     }
 }

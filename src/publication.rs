@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// How the publisher sent the payload, and so how a WebSocket subscriber receives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// UTF-8 text; leaves as text frames.
     Text,
@@ -24,7 +25,7 @@ impl Kind {
 }
 
 /// Where a channel's stream stands: the number of its newest publication, and which stream it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// Names the stream. A channel that was forgotten and begun again has another epoch, so
     /// that offsets of the old stream are never mistaken for offsets of the new one.
@@ -72,7 +73,7 @@ fn put_number(buffer: &mut [u8; ID_BYTES_MAX], end: usize, mut number: u64) -> u
 }
 
 /// A message on its way to the owner who gives it its number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// As [`Publication::kind`].
     pub kind: Kind,
@@ -112,7 +113,7 @@ impl Draft {
 }
 
 /// One published message. The payload reaches subscribers byte for byte as it was published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// Its place in the stream.
     pub position: Position,
@@ -131,7 +132,7 @@ pub struct Publication {
 }
 
 /// Who a client is, as presence shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Names the connection; no other of the server has the same.
     pub client: Box<str>,
@@ -153,7 +154,7 @@ pub enum Event {
 }
 
 /// What a subscriber wants of what was published before it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Since {
     /// All that came behind that place of that stream.
     Position(Position),

@@ -5,6 +5,8 @@
 //! chunks because a doubling vector leaves half its size behind as garbage at every step, and
 //! with hundreds of thousands of small entries that garbage is most of the memory.
 
+use serde::{Deserialize, Serialize};
+
 /// Entries in one chunk.
 const CHUNK: usize = 256;
 
@@ -12,7 +14,7 @@ const CHUNK: usize = 256;
 const NONE: u32 = u32::MAX;
 
 /// The name of an entry: where it is, and how often that place had been given out before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// Index of the entry; small and dense, fit for indexing side tables.
     pub slot: u32,
@@ -167,6 +169,54 @@ impl<T> Table<T> {
             })
     }
 
+    /// How often each slot has been given out before, by slot: with the entries all that [`Table::restore`] needs.
+    pub fn generations(&self) -> Vec<u32> {
+        let slots = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        slots.map(|place| place.generation).collect()
+    }
+
+    /// A table with these entries under the names that they had in another, whose other slots have been given out
+    /// as often: a name that found nothing there finds nothing here, however many entries come. `None` where an entry has
+    /// no slot, or two have the same.
+    pub fn restore(
+        generations: &[u32],
+        entries: impl IntoIterator<Item = (Key, T)>,
+    ) -> Option<Self> {
+        let mut table = Self::default();
+        while table.capacity() < generations.len() {
+            table.grow();
+        }
+        let slots = table.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut());
+        for (place, &generation) in slots.zip(generations) {
+            place.generation = generation;
+        }
+        for (key, value) in entries {
+            let place = table.place_mut(key.slot)?;
+            if matches!(place.entry, Entry::Occupied(_)) {
+                return None;
+            }
+            place.generation = key.generation;
+            place.entry = Entry::Occupied(value);
+            table.len += 1;
+        }
+        table.link_vacant();
+        Some(table)
+    }
+
+    /// Makes the list of vacant slots anew, in rising order.
+    fn link_vacant(&mut self) {
+        let mut next_vacant = NONE;
+        for slot in (0..self.capacity() as u32).rev() {
+            if let Some(place) = self.place_mut(slot)
+                && let Entry::Vacant { next } = &mut place.entry
+            {
+                *next = next_vacant;
+                next_vacant = slot;
+            }
+        }
+        self.vacant = next_vacant;
+    }
+
     fn place(&self, slot: u32) -> Option<&Slot<T>> {
         self.chunks
             .get(slot as usize / CHUNK)
@@ -224,6 +274,18 @@ mod tests {
         assert_eq!(Key::from_bits(key.to_bits()), key);
     }
 
+    #[test]
+    fn entries_without_a_slot_or_with_one_slot_for_two_are_no_table() {
+        let key = |slot| Key {
+            slot,
+            generation: 3,
+        };
+        assert!(Table::restore(&[0; CHUNK], [(key(CHUNK as u32), "beyond")]).is_none());
+        assert!(Table::restore(&[0; CHUNK], [(key(1), "one"), (key(1), "other")]).is_none());
+        let table = Table::restore(&[0; CHUNK], [(key(1), "one")]).expect("a table");
+        assert_eq!(table.get(key(1)), Some(&"one"));
+    }
+
     proptest! {
         #[test]
         fn behaves_like_a_map_of_keys(steps in prop::collection::vec((any::<bool>(), any::<u16>()), 0..2_000)) {
@@ -245,6 +307,19 @@ mod tests {
                 prop_assert_eq!(table.get(*key), model.get(key));
             }
             prop_assert_eq!(table.iter().count(), model.len());
+
+            // One that is restored knows the same names, and gives none of them out again.
+            let entries: Vec<_> = table.iter().map(|(key, &value)| (key, value)).collect();
+            let mut restored = Table::restore(&table.generations(), entries).expect("names of a table");
+            prop_assert_eq!((restored.len(), restored.capacity()), (table.len(), table.capacity()));
+            for key in &keys {
+                prop_assert_eq!(restored.get(*key), model.get(key));
+            }
+            for _ in 0..keys.len() + 1 {
+                let key = restored.insert(0);
+                prop_assert!(!keys.contains(&key), "a key given out twice");
+                keys.push(key);
+            }
         }
     }
 }

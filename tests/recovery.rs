@@ -6,6 +6,7 @@
 mod support;
 
 mod recovery {
+    mod bounds;
     mod cache;
     mod event_streams;
     mod patterns;

@@ -15,6 +15,7 @@ use pushring::config::{Config, Secret};
 use pushring::server::{ReloadError, Server as Embedded};
 
 use support::http::{Answer, Http};
+use support::metrics::Metrics;
 use support::server::{Addresses, Options, Server};
 use support::wire::{Said, Socket, handshake_lines, head};
 use support::{DEADLINE, Message};
@@ -433,6 +434,35 @@ fn publications_are_neither_lost_nor_doubled_while_the_configuration_is_read_aga
             assert_eq!(text_of(subscriber.next()), i.to_string());
         }
     }
+}
+
+#[test]
+fn a_smaller_bound_of_a_namespaces_histories_holds_at_once_on_all_shards() {
+    let text = |bound: usize| {
+        format!(
+            "limits.message_bytes_max = 2_000\n[[namespace]]\nchannels = '*'\nhistory_size = 9\nhistory_bytes_max = 2_000\n\
+             histories_bytes_max = {bound}\n"
+        )
+    };
+    let file = File::new(&text(1_000_000));
+    let mut watched = Watched::start(file.options());
+    let mut http = watched.http();
+    for i in 0..MANY {
+        http.publish(&format!("channel:{i}"), "x".repeat(1_000));
+    }
+    let kept = |metrics: &Metrics| metrics.sum("history_bytes");
+    Metrics::wait(&mut http, "all are kept", |metrics| {
+        kept(metrics) > 1_000 * MANY as u64
+    });
+    file.write(&text(2_000));
+    watched.reload();
+    let metrics = Metrics::wait(&mut http, "each shard keeps one", |metrics| {
+        kept(metrics) <= 2_000 * SHARDS as u64
+    });
+    let cut = metrics.sum_where("histories_cut_total", "bound=\"namespace\"");
+    let left = MANY as u64 - cut;
+    assert!((1..=SHARDS as u64).contains(&left), "{metrics:?}");
+    assert!(kept(&metrics) > 1_000 * left, "{metrics:?}");
 }
 
 #[test]

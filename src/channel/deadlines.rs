@@ -5,6 +5,9 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::ChannelName;
 
+/// Entries that do not count any more and are not worth a look at all of them.
+const SLACK: usize = 64;
+
 /// The next deadline of each channel that has one.
 #[derive(Default)]
 pub struct Deadlines {
@@ -23,13 +26,23 @@ impl Deadlines {
         self.queue.push(Reverse((due_ms, channel.clone())));
     }
 
+    /// The channel has no deadline any more.
+    pub fn forget(&mut self, channel: &ChannelName) {
+        if self.next.remove(channel).is_some() && self.queue.len() > 2 * self.next.len() + SLACK {
+            let next = &self.next;
+            self.queue
+                .retain(|Reverse((due_ms, channel))| next.get(channel) == Some(due_ms));
+        }
+    }
+
     /// Takes a channel whose time has come.
     pub fn take_due(&mut self, now_ms: u64) -> Option<ChannelName> {
         self.take_if(|due_ms| due_ms <= now_ms)
+            .map(|(_, channel)| channel)
     }
 
-    /// Takes the channel whose time is next, whenever that is.
-    pub fn take_first(&mut self) -> Option<ChannelName> {
+    /// Takes the channel whose time is next, whenever that is, and that time in ms.
+    pub fn take_first(&mut self) -> Option<(u64, ChannelName)> {
         self.take_if(|_| true)
     }
 
@@ -38,14 +51,14 @@ impl Deadlines {
         self.queue.peek().map(|Reverse((due_ms, _))| *due_ms)
     }
 
-    fn take_if(&mut self, is_due: impl Fn(u64) -> bool) -> Option<ChannelName> {
+    fn take_if(&mut self, is_due: impl Fn(u64) -> bool) -> Option<(u64, ChannelName)> {
         while let Some(Reverse((due_ms, _))) = self.queue.peek()
             && is_due(*due_ms)
         {
             let Reverse((due_ms, channel)) = self.queue.pop()?;
             if self.next.get(&channel) == Some(&due_ms) {
                 self.next.remove(&channel);
-                return Some(channel);
+                return Some((due_ms, channel));
             }
         }
         None
@@ -73,8 +86,22 @@ mod tests {
         assert_eq!(deadlines.take_due(15), Some(name("b")));
         assert_eq!(deadlines.take_due(100), None);
         deadlines.note(&name("a"), 40);
-        assert_eq!(deadlines.take_first(), Some(name("a")));
+        assert_eq!(deadlines.take_first(), Some((40, name("a"))));
         assert_eq!(deadlines.take_first(), None);
         assert_eq!(deadlines.next_ms(), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_taken_and_takes_no_room() {
+        let mut deadlines = Deadlines::default();
+        deadlines.note(&name("stays"), 5);
+        for round in 0..1_000 {
+            deadlines.note(&name("goes"), 10 + round);
+            deadlines.forget(&name("goes"));
+            assert!(deadlines.queue.len() <= 3 + SLACK);
+        }
+        deadlines.forget(&name("never there"));
+        assert_eq!(deadlines.take_first(), Some((5, name("stays"))));
+        assert_eq!(deadlines.take_first(), None);
     }
 }

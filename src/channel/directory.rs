@@ -1,11 +1,15 @@
 //! The channels that one shard owns: it numbers their publications, keeps what their namespaces say, and
 //! knows who is interested.
 
+mod saved;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
+pub use self::saved::SavedDirectory;
+use super::budget::{Budgets, CrowdedOut, Load};
 use super::deadlines::Deadlines;
 use super::members::MemberId;
 use super::namespace::{Namespace, Namespaces};
@@ -73,12 +77,12 @@ pub enum Published {
 pub struct Directory {
     streams: HashMap<ChannelName, Stream, FixedState>,
     idle: VecDeque<(u64, ChannelName)>,
-    /// When histories have something to give up, and held messages are due.
-    deadlines: Deadlines,
+    /// When messages that are held back leave.
+    held: Deadlines,
+    /// What histories weigh, and when they have something to give up.
+    budgets: Budgets,
     namespaces: Arc<Namespaces>,
     limits: DirectoryLimits,
-    /// Of all histories.
-    history_bytes: usize,
     /// Streams that somebody is subscribed to.
     used: usize,
     next_epoch: u64,
@@ -98,10 +102,10 @@ impl Directory {
         Self {
             streams: HashMap::with_hasher(hasher),
             idle: VecDeque::new(),
-            deadlines: Deadlines::default(),
+            held: Deadlines::default(),
+            budgets: Budgets::new(&namespaces, limits.history_bytes_max),
             namespaces,
             limits,
-            history_bytes: 0,
             used: 0,
             next_epoch: first_epoch,
             patterns: Patterns::default(),
@@ -112,15 +116,28 @@ impl Directory {
     pub fn set_rules(&mut self, now_ms: u64, namespaces: Arc<Namespaces>, limits: DirectoryLimits) {
         self.namespaces = namespaces;
         self.limits = limits;
+        self.budgets
+            .begin_anew(&self.namespaces, limits.history_bytes_max);
+        self.held = Deadlines::default();
+        let mut without_deadline = Vec::new();
         for (channel, stream) in &mut self.streams {
-            let before = stream.history_bytes();
             stream.set_namespace(now_ms, self.namespaces.of(channel.as_str()));
-            self.history_bytes -= before - stream.history_bytes();
-            if let Some(due_ms) = stream.due_ms() {
-                self.deadlines.note(channel, due_ms);
+            self.budgets.count(channel, 0, stream);
+            if let Some(due_ms) = stream.held_until_ms() {
+                self.held.note(channel, due_ms);
+            }
+            if stream.due_ms().is_none() && !stream.queued && !stream.is_used() {
+                without_deadline.push((stream.used_ms, channel.clone()));
             }
         }
-        self.bound_history();
+        // In the order in which they are forgotten.
+        without_deadline.sort_unstable();
+        for (_, channel) in without_deadline {
+            if let Some(stream) = self.streams.get_mut(&channel) {
+                Self::queue(&mut self.idle, &self.limits, &channel, stream);
+            }
+        }
+        self.bound_histories();
     }
 
     /// Notes a subscription, and tells where it begins and what it has missed.
@@ -134,7 +151,7 @@ impl Directory {
         channel: &ChannelName,
         joining: Joining,
     ) -> Result<Joined, Refused> {
-        let history_bytes = &mut self.history_bytes;
+        let budgets = &mut self.budgets;
         let stream = Self::stream(
             &mut self.streams,
             &mut self.idle,
@@ -144,9 +161,9 @@ impl Directory {
             now_ms,
             channel,
         )?;
-        let (before, was_used) = (stream.history_bytes(), stream.is_used());
+        let (before, was_used) = (stream.load().bytes, stream.is_used());
         let joined = stream.join(now_ms, joining);
-        *history_bytes -= before - stream.history_bytes();
+        budgets.count(channel, before, stream);
         self.used += usize::from(stream.is_used() && !was_used);
         joined
     }
@@ -189,14 +206,14 @@ impl Directory {
             now_ms,
             channel,
         )?;
-        let before = stream.history_bytes();
+        let before = stream.load().bytes;
         let published = stream.publish(now_ms, draft);
-        if let Some(due_ms) = stream.due_ms() {
-            let after = stream.history_bytes();
-            self.history_bytes = self.history_bytes + after - before;
-            self.deadlines.note(channel, due_ms);
-            self.bound_history();
+        self.budgets.count(channel, before, stream);
+        if let Some(due_ms) = stream.held_until_ms() {
+            self.held.note(channel, due_ms);
         }
+        Self::queue_unless_due(&mut self.idle, &self.limits, channel, stream);
+        self.bound_histories();
         Ok(published)
     }
 
@@ -261,9 +278,10 @@ impl Directory {
         );
         match stream {
             Ok(stream) => {
-                let before = stream.history_bytes();
+                let before = stream.load().bytes;
                 let answer = stream.answer(now_ms, question);
-                self.history_bytes -= before - stream.history_bytes();
+                self.budgets.count(channel, before, stream);
+                Self::queue_unless_due(&mut self.idle, &self.limits, channel, stream);
                 answer
             }
             Err(full) => Answer::Refused(full.into()),
@@ -273,19 +291,23 @@ impl Directory {
     /// Gives up what is too old, forgets streams that have been of no use to anyone for the set time, and
     /// returns the next held message that is due: call it again until there is none.
     pub fn handle_due(&mut self, now_ms: u64) -> Option<(ChannelName, Publication, ShardSet)> {
-        while let Some(channel) = self.deadlines.take_due(now_ms) {
+        while let Some(channel) = self
+            .budgets
+            .take_due(now_ms)
+            .or_else(|| self.held.take_due(now_ms))
+        {
             let Some(stream) = self.streams.get_mut(&channel) else {
                 continue;
             };
-            let before = stream.history_bytes();
+            let before = stream.load().bytes;
             let released = stream.handle_due(now_ms);
-            self.history_bytes = self.history_bytes + stream.history_bytes() - before;
-            match stream.due_ms() {
-                Some(due_ms) => self.deadlines.note(&channel, due_ms),
-                None => Self::queue(&mut self.idle, &self.limits, &channel, stream),
+            self.budgets.count(&channel, before, stream);
+            if let Some(due_ms) = stream.held_until_ms() {
+                self.held.note(&channel, due_ms);
             }
+            Self::queue_unless_due(&mut self.idle, &self.limits, &channel, stream);
             if let Some((publication, shards)) = released {
-                self.bound_history();
+                self.bound_histories();
                 return Some((channel, publication, shards));
             }
         }
@@ -296,7 +318,7 @@ impl Directory {
     /// When [`Directory::handle_due`] has something to do next, in ms.
     pub fn next_due_ms(&self) -> Option<u64> {
         let forget = self.idle.front().map(|(due, _)| *due);
-        [forget, self.deadlines.next_ms()]
+        [forget, self.budgets.next_due_ms(), self.held.next_ms()]
             .into_iter()
             .flatten()
             .min()
@@ -325,7 +347,12 @@ impl Directory {
 
     /// Bytes of all histories.
     pub fn history_bytes(&self) -> usize {
-        self.history_bytes
+        self.budgets.bytes()
+    }
+
+    /// Publications that were given up before their time, by the bound that they were over.
+    pub fn crowded_out(&self) -> CrowdedOut {
+        self.budgets.crowded_out
     }
 
     /// Number of (channel or pattern, shard) pairs with interest: what must be zero when nobody is left.
@@ -339,28 +366,23 @@ impl Directory {
         self.streams.values().map(Stream::members).sum()
     }
 
-    /// Gives up the publications that would be given up first anyway until all histories together are within
-    /// their bound.
-    fn bound_history(&mut self) {
-        let mut without_history = Vec::new();
-        while self.history_bytes > self.limits.history_bytes_max
-            && let Some(channel) = self.deadlines.take_first()
-        {
+    /// Gives up the publications that would be given up first anyway until the histories of each namespace, and all together,
+    /// are within their bounds.
+    fn bound_histories(&mut self) {
+        loop {
+            let streams = &self.streams;
+            let channel = self
+                .budgets
+                .take_crowded(|channel| load_of(streams, channel));
+            let Some(channel) = channel else {
+                return;
+            };
             if let Some(stream) = self.streams.get_mut(&channel) {
-                let before = stream.history_bytes();
+                let before = stream.load().bytes;
                 stream.evict();
-                let freed = before - stream.history_bytes();
-                self.history_bytes -= freed;
-                match stream.due_ms() {
-                    // It would come first again and again.
-                    Some(due_ms) if freed == 0 => without_history.push((channel, due_ms)),
-                    Some(due_ms) => self.deadlines.note(&channel, due_ms),
-                    None => Self::queue(&mut self.idle, &self.limits, &channel, stream),
-                }
+                self.budgets.count(&channel, before, stream);
+                Self::queue_unless_due(&mut self.idle, &self.limits, &channel, stream);
             }
-        }
-        for (channel, due_ms) in without_history {
-            self.deadlines.note(&channel, due_ms);
         }
     }
 
@@ -410,6 +432,18 @@ impl Directory {
         Ok(stream)
     }
 
+    /// [`Directory::queue`] for a stream that has nothing else to do; one that has is queued when that is done.
+    fn queue_unless_due(
+        idle: &mut VecDeque<(u64, ChannelName)>,
+        limits: &DirectoryLimits,
+        channel: &ChannelName,
+        stream: &mut Stream,
+    ) {
+        if stream.due_ms().is_none() {
+            Self::queue(idle, limits, channel, stream);
+        }
+    }
+
     /// Has a stream that nobody is subscribed to looked at when its time is over.
     fn queue(
         idle: &mut VecDeque<(u64, ChannelName)>,
@@ -424,6 +458,13 @@ impl Directory {
             idle.push_back((stream.idle_at_ms(limits.idle_ms), channel.clone()));
         }
     }
+}
+
+fn load_of(
+    streams: &HashMap<ChannelName, Stream, FixedState>,
+    channel: &ChannelName,
+) -> Option<Load> {
+    streams.get(channel).map(Stream::load)
 }
 
 #[cfg(test)]

@@ -4,13 +4,17 @@
 //! old at the most. It answers whole or not at all. What it hands out is shared by all who ask before
 //! something else is published: ten thousand subscribers that return at once cost about one look.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::publication::{Missed, Publication};
 
 /// How much one channel keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryBounds {
     /// Publications; 0 to keep none.
     pub publications_max: usize,
@@ -21,14 +25,20 @@ pub struct HistoryBounds {
 }
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     /// When each was published, in ms, and it.
     kept: VecDeque<(u64, Publication)>,
+    /// Counted anew when it is restored: what a publication counts is the version's own.
+    #[serde(skip)]
     bytes: usize,
+    /// Publications given up for the channel's bound in bytes, since that was last asked.
+    #[serde(skip)]
+    crowded_out: u32,
     /// All that was published behind this offset is kept, apart from what was not to be kept.
     whole_behind: u64,
     /// The newest publications, made for the last who asked; gone with the next change.
+    #[serde(skip)]
     shared: Option<Arc<[Publication]>>,
 }
 
@@ -38,6 +48,7 @@ impl History {
         Self {
             kept: VecDeque::new(),
             bytes: 0,
+            crowded_out: 0,
             whole_behind: offset,
             shared: None,
         }
@@ -70,10 +81,19 @@ impl History {
 
     /// Gives up what is beyond the bounds.
     pub fn trim(&mut self, now_ms: u64, bounds: &HistoryBounds) {
-        while self.kept.len() > bounds.publications_max || self.bytes > bounds.bytes_max {
+        self.expire(now_ms, bounds.ttl_ms);
+        while self.kept.len() > bounds.publications_max {
             self.evict();
         }
-        self.expire(now_ms, bounds.ttl_ms);
+        while self.bytes > bounds.bytes_max {
+            self.evict();
+            self.crowded_out += 1;
+        }
+    }
+
+    /// How many publications [`HistoryBounds::bytes_max`] has cost since the last call.
+    pub fn take_crowded_out(&mut self) -> u32 {
+        std::mem::take(&mut self.crowded_out)
     }
 
     /// Gives up what has become too old.

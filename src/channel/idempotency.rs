@@ -1,8 +1,11 @@
 //! What was published with a key, so that a publisher that does not know whether its call got through can
 //! make it again.
 
+mod saved;
+
 use std::collections::{HashMap, VecDeque};
 
+pub use self::saved::SavedIdempotency;
 use super::ChannelName;
 use crate::publication::Position;
 

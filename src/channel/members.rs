@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
+use serde::{Deserialize, Serialize};
 
 use crate::publication::ClientInfo;
 
 /// A subscription as the channel's owner knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MemberId {
     /// Its shard.
     pub shard: usize,
@@ -19,10 +20,11 @@ pub struct MemberId {
 }
 
 /// The subscriptions of a channel that are kept one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Members {
     all: HashMap<MemberId, Option<Arc<ClientInfo>>, FixedState>,
     /// All that have told who they are, made for the last who asked; gone with the next change.
+    #[serde(skip)]
     shared: Option<Arc<[Arc<ClientInfo>]>>,
 }
 
@@ -30,6 +32,17 @@ impl Members {
     /// Subscriptions.
     pub fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// The subscriptions, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = &MemberId> {
+        self.all.keys()
+    }
+
+    /// Who they have told they are, in no order.
+    pub fn infos_mut(&mut self) -> impl Iterator<Item = &mut Arc<ClientInfo>> {
+        self.shared = None;
+        self.all.values_mut().flatten()
     }
 
     /// Notes a subscription. Whether it is a new one.

@@ -3,13 +3,16 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest channel name, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// A valid channel name: UTF-8, 1 to [`NAME_BYTES_MAX`] bytes, no control characters.
 ///
 /// Cloning shares the text.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Arc<str>")]
 pub struct ChannelName(Arc<str>);
 
 /// Why a text is no channel name; the publisher's or the subscriber's fault.
@@ -32,6 +35,11 @@ impl ChannelName {
     /// # Errors
     /// [`NameError`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    fn check(text: &str) -> Result<(), NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
@@ -41,7 +49,7 @@ impl ChannelName {
         if let Some(control) = text.chars().find(|c| c.is_control()) {
             return Err(NameError::Control(control.into()));
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The channel of one user's messages: what is sent to `/user/{user}/{rest}` of STOMP. No
@@ -80,6 +88,21 @@ impl ChannelName {
     pub fn owner(&self, hasher: &impl BuildHasher, shards: usize) -> usize {
         // The high half of a 64 by 64 bit product: an even spread without a division.
         ((u128::from(hasher.hash_one(self.as_str())) * shards as u128) >> 64) as usize
+    }
+}
+
+impl TryFrom<Arc<str>> for ChannelName {
+    type Error = NameError;
+
+    /// A name that was written down, one of [`ChannelName::of_user`] among them.
+    fn try_from(text: Arc<str>) -> Result<Self, NameError> {
+        match text
+            .strip_prefix('\0')
+            .and_then(|both| both.split_once('\0'))
+        {
+            Some((user, rest)) => Self::of_user(user, rest),
+            None => Self::check(&text).map(|()| Self(text)),
+        }
     }
 }
 
@@ -144,6 +167,23 @@ mod tests {
             of(&"u".repeat(200), &"r".repeat(56)),
             Err(NameError::TooLong(256))
         );
+    }
+
+    #[test]
+    fn a_name_that_was_written_down_is_read_again_and_no_other() {
+        let of_user = ChannelName::of_user("ann", "news").unwrap();
+        for name in [ChannelName::parse("news").unwrap(), of_user] {
+            let written = postcard::to_allocvec(&name).unwrap();
+            assert_eq!(postcard::from_bytes(&written), Ok(name));
+        }
+        let long = "x".repeat(256);
+        for text in ["", "a\nb", "\0", "\0ann", "\0\0news", "\0ann\0a\0b", &long] {
+            let written = postcard::to_allocvec(text).unwrap();
+            assert!(
+                postcard::from_bytes::<ChannelName>(&written).is_err(),
+                "{text:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::config::{Config, NamespaceConfig};
 /// What holds for the channels of one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
+    /// Which one of the configuration it is, counted from 1; 0 for what holds where nothing is configured.
+    pub number: usize,
     /// Which channels these are.
     pub channels: ChannelPattern,
     /// How many publications of a channel are kept; 0 for none, or with `cache` for the last alone, which is then for new
@@ -15,6 +17,9 @@ pub struct Namespace {
     pub history_ttl_ms: u64,
     /// Bytes that the history of one channel may have.
     pub history_bytes_max: usize,
+    /// Bytes that the histories of all its channels on one shard may have together; 0 where only the shard's own bound
+    /// holds.
+    pub histories_bytes_max: usize,
     /// Whether the owner knows who is subscribed.
     pub presence: bool,
     /// Whether subscribers are told who comes and who goes.
@@ -37,12 +42,14 @@ pub struct Namespace {
 
 impl Namespace {
     /// What the configuration says; `general` is who may subscribe and publish where it does not say.
-    fn new(config: &NamespaceConfig, general: Who) -> Self {
+    fn new(number: usize, config: &NamespaceConfig, general: Who) -> Self {
         Self {
+            number,
             channels: config.channels.clone(),
             history_size: config.history_size,
             history_ttl_ms: u64::try_from(config.history_ttl.as_millis()).unwrap_or(u64::MAX),
             history_bytes_max: config.history_bytes_max,
+            histories_bytes_max: config.histories_bytes_max,
             presence: config.presence,
             join_leave: config.join_leave,
             cache: config.cache,
@@ -59,7 +66,7 @@ impl Namespace {
 impl Default for Namespace {
     /// What holds for all channels where nothing is configured: no history, and anyone subscribes and publishes.
     fn default() -> Self {
-        Self::new(&NamespaceConfig::default(), Who::Anyone)
+        Self::new(0, &NamespaceConfig::default(), Who::Anyone)
     }
 }
 
@@ -90,10 +97,9 @@ impl Namespaces {
         } else {
             Who::Anyone
         };
-        let all = config
-            .namespaces
-            .iter()
-            .map(|namespace| Namespace::new(namespace, general));
+        let all = (1..)
+            .zip(&config.namespaces)
+            .map(|(number, namespace)| Namespace::new(number, namespace, general));
         let (mut beginnings, mut exact): (Vec<_>, Vec<_>) =
             all.partition(|namespace| namespace.channels.is_prefix());
         for list in [&mut beginnings, &mut exact] {
@@ -104,7 +110,7 @@ impl Namespaces {
         Self {
             exact,
             prefixes: with_parents(beginnings),
-            default: Namespace::new(&NamespaceConfig::default(), general),
+            default: Namespace::new(0, &NamespaceConfig::default(), general),
         }
     }
 
@@ -141,6 +147,13 @@ impl Namespaces {
             next = *parent;
         }
         &self.default
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Namespace> {
+        let prefixes = self.prefixes.iter().map(|prefix| &prefix.namespace);
+        let default = std::iter::once(&self.default);
+        self.exact.iter().chain(prefixes).chain(default)
     }
 
     /// What holds where nothing is configured.

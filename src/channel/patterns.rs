@@ -90,6 +90,13 @@ impl Patterns {
         found
     }
 
+    /// All patterns, and the shards with subscribers to them, in no order.
+    pub fn all(&self) -> Vec<(ChannelName, ShardSet)> {
+        let mut found = Vec::with_capacity(self.patterns);
+        self.root.all(&mut found);
+        found
+    }
+
     /// Number of (pattern, shard) pairs.
     pub fn interests(&self) -> usize {
         self.root.interests()
@@ -140,6 +147,13 @@ impl Node {
             && let Some(next) = self.next.get(segment)
         {
             next.matches(behind, found);
+        }
+    }
+
+    fn all(&self, found: &mut Vec<(ChannelName, ShardSet)>) {
+        found.extend(self.end.clone());
+        for next in self.next.values() {
+            next.all(found);
         }
     }
 

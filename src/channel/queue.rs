@@ -17,6 +17,7 @@
 mod consumers;
 mod message;
 mod rooms;
+mod saved;
 mod single;
 #[cfg(test)]
 mod tests;
@@ -26,9 +27,11 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 use foldhash::quality::FixedState;
+use serde::{Deserialize, Serialize};
 
 pub use self::message::MESSAGE_OVERHEAD_BYTES;
 use self::message::Message;
+pub use self::saved::SavedQueues;
 use self::single::Queue;
 use super::ChannelName;
 use crate::publication::{Kind, Position, Publication};
@@ -40,7 +43,7 @@ use crate::publication::{Kind, Position, Publication};
 /// comes back is never refused. Not counted are the queues and the consumers themselves, some 600
 /// and 500 bytes each: `queues_max` bounds the ones, the server's limits of connections and of
 /// their subscriptions the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimits {
     /// Queues at a time.
     pub queues_max: usize,
@@ -75,7 +78,7 @@ pub enum QueueFull {
 }
 
 /// A consumer's word on a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It is done with; the queue forgets it.
     Accept,

@@ -1,7 +1,9 @@
 //! Sets of shards.
 
+use serde::{Deserialize, Serialize};
+
 /// A set of shards by index; 64 at the most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardSet(u64);
 
 impl ShardSet {

@@ -1,7 +1,13 @@
 //! One channel at its owner: its numbers, its history, its subscribers.
 
+mod saved;
+
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+pub use self::saved::{Infos, are_below};
+use super::budget::Load;
 use super::directory::{Joined, Joining, Published, SubscribersFull};
 use super::history::{History, HistoryBounds};
 use super::members::{MemberId, Members};
@@ -10,12 +16,14 @@ use super::{Answer, Question, Refused, ShardSet};
 use crate::publication::{Begun, ClientInfo, Draft, Position, Publication, Recovery, Since};
 
 /// See the module's documentation. What only some channels need is in a box of its own.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Stream {
     position: Position,
     interested: ShardSet,
     /// When it was last published to or left, in ms.
     pub used_ms: u64,
     /// Whether it stands in the queue of streams that may be forgotten.
+    #[serde(skip)]
     pub queued: bool,
     kept: Option<Box<Kept>>,
     counted: Option<Box<Counted>>,
@@ -23,8 +31,12 @@ pub struct Stream {
 }
 
 /// What a channel with a history keeps.
+#[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     history: History,
+    /// The [`Namespace::number`] of the namespace whose histories it counts among. Not saved: it is looked up again.
+    #[serde(skip)]
+    namespace: usize,
     bounds: HistoryBounds,
     /// Whether new subscribers get the newest publication.
     cache: bool,
@@ -33,6 +45,7 @@ struct Kept {
 }
 
 /// What a channel keeps that counts its subscriptions.
+#[derive(Clone, Serialize, Deserialize)]
 struct Counted {
     members: Members,
     presence: bool,
@@ -43,6 +56,7 @@ struct Counted {
 }
 
 /// What a channel keeps that publishes only so often.
+#[derive(Clone, Serialize, Deserialize)]
 struct Paced {
     every_ms: u64,
     /// When it published last.
@@ -80,6 +94,7 @@ impl Stream {
             let history = self.kept.take().map(|kept| kept.history);
             let mut kept = Box::new(Kept {
                 history: history.unwrap_or_else(|| History::behind(newest)),
+                namespace: namespace.number,
                 bounds,
                 cache: namespace.cache,
                 recoverable: namespace.history_size > 0,
@@ -184,16 +199,31 @@ impl Stream {
 
     /// When [`Stream::handle_due`] has something to do, in ms.
     pub fn due_ms(&self) -> Option<u64> {
-        let expires = self
-            .kept
-            .as_ref()
-            .and_then(|kept| kept.history.expires_at_ms(kept.bounds.ttl_ms));
-        let held = self
-            .paced
-            .as_ref()
-            .filter(|paced| paced.held.is_some())
-            .and_then(|paced| paced.due_ms());
-        [expires, held].into_iter().flatten().min()
+        let expires = self.load().expires_at_ms;
+        [expires, self.held_until_ms()].into_iter().flatten().min()
+    }
+
+    /// When the message that is held back leaves, in ms.
+    pub fn held_until_ms(&self) -> Option<u64> {
+        let paced = self.paced.as_ref()?;
+        paced.held.as_ref()?;
+        paced.due_ms()
+    }
+
+    /// What its history weighs.
+    pub fn load(&self) -> Load {
+        self.kept.as_ref().map_or(Load::default(), |kept| Load {
+            namespace: kept.namespace,
+            bytes: kept.history.bytes(),
+            expires_at_ms: kept.history.expires_at_ms(kept.bounds.ttl_ms),
+        })
+    }
+
+    /// How many publications the bound in bytes of its own history has cost since the last call.
+    pub fn take_crowded_out(&mut self) -> u32 {
+        self.kept
+            .as_mut()
+            .map_or(0, |kept| kept.history.take_crowded_out())
     }
 
     /// Answers a question.
@@ -239,11 +269,6 @@ impl Stream {
         if let Some(kept) = &mut self.kept {
             kept.history.evict();
         }
-    }
-
-    /// Bytes of its history.
-    pub fn history_bytes(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.history.bytes())
     }
 
     /// Whether somebody is subscribed.

@@ -1,5 +1,5 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token`,
-//! `pushring completions`, `pushring man` and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring doctor`,
+//! `pushring token`, `pushring completions`, `pushring man` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -9,6 +9,7 @@
 mod bench;
 mod check_config;
 mod completions;
+mod doctor;
 mod logging;
 mod man;
 mod serve;
@@ -25,17 +26,18 @@ use clap::{Args, Parser, Subcommand};
 pub use logging::{Logging, start_logging};
 
 use crate::config::{CONFIG_VARIABLE, Config, Overrides, Source, environment, one_line};
+use crate::reactor::Given;
 
 /// The exit code for arguments or a configuration that cannot be used.
 pub const EXIT_USAGE: u8 = 2;
 
 /// Does what the arguments say (the first one is the program's name), in the environment of this process.
 ///
-/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked and with where
-/// that came from.
+/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked, with where
+/// that came from, and with the sockets that systemd has opened for it.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
 ) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     run(args, environment(), serve, &mut out, &mut err)
@@ -47,7 +49,7 @@ pub fn main(
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     env: impl Iterator<Item = (String, String)>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
@@ -58,6 +60,7 @@ pub fn run(
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
+        Command::Doctor(args) => doctor::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out, err),
@@ -86,6 +89,7 @@ Examples:
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring.toml
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
+  pushring doctor                            what is wrong with this machine, and the line that mends it
   pushring token --user ann --config /etc/pushring.toml
   pushring bench --help                      how fast it is, and others beside it";
 
@@ -95,6 +99,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say what is wrong in a configuration file, or what it changes.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Say whether this machine can run the server as it is configured, and what mends it.
+    Doctor(doctor::DoctorArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
     /// Print what bash, zsh or fish needs to complete commands and flags.

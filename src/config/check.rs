@@ -116,6 +116,22 @@ pub enum Warning {
         /// In bytes.
         message_bytes_max: usize,
     },
+
+    /// All histories of a namespace together may have less than each of them.
+    #[error(
+        "histories_bytes_max = {} of the channels \"{channels}\" is less than history_bytes_max = {} bytes: \
+         no channel can keep as much as it may",
+        grouped(*histories_bytes_max as u64),
+        grouped(*history_bytes_max as u64)
+    )]
+    HistoriesBelowHistory {
+        /// Of the namespace.
+        channels: ChannelPattern,
+        /// In bytes.
+        histories_bytes_max: usize,
+        /// In bytes.
+        history_bytes_max: usize,
+    },
 }
 
 fn warnings(config: &Config) -> Vec<Warning> {
@@ -143,6 +159,15 @@ fn warnings(config: &Config) -> Vec<Warning> {
         channels: namespace.channels.clone(),
         history_bytes_max: namespace.history_bytes_max,
         message_bytes_max,
+    }));
+    let tight = config.namespaces.iter().filter(|namespace| {
+        (1..namespace.history_bytes_max).contains(&namespace.histories_bytes_max)
+            && (namespace.history_size > 0 || namespace.cache)
+    });
+    warnings.extend(tight.map(|namespace| Warning::HistoriesBelowHistory {
+        channels: namespace.channels.clone(),
+        histories_bytes_max: namespace.histories_bytes_max,
+        history_bytes_max: namespace.history_bytes_max,
     }));
     warnings
 }

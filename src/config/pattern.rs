@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which channels something is about: the one of this name (`news`), or all whose names begin alike (`news:*`; `*` for all
 /// there are). A `*` stands only at the end.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelPattern {
     /// The name, or what the names begin with.
     text: Box<str>,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::hold::Hold;
 use super::reload::{self, Prepared};
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
 use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
@@ -43,6 +44,8 @@ pub enum Letter {
     Connection { name: ConnectionName, order: Order },
     /// Close all connections within so many ms.
     Drain { drain_ms: u64 },
+    /// Bring all shards to rest and save them.
+    Hold(Box<Hold>),
     /// Work with other settings.
     Reload {
         prepared: Box<Prepared>,
@@ -328,9 +331,14 @@ impl Handle {
         self.order(name, Order::Close { code, reason })
     }
 
+    /// Has `/ready` say from now on that new clients should go elsewhere; nothing else changes until [`Handle::drain`].
+    pub fn announce_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Has all shards close their connections, spread over so many ms, and end.
     pub async fn drain(&self, drain_ms: u64) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.announce_drain();
         // Where nobody receives letters any more, all shards have ended.
         let _ = self.letters.send(Letter::Drain { drain_ms }).await;
     }
@@ -340,11 +348,11 @@ impl Handle {
     /// # Panics
     /// Inside of an asynchronous runtime, such as a callback's: that may not be blocked.
     pub fn drain_blocking(&self, drain_ms: u64) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.announce_drain();
         let _ = self.letters.blocking_send(Letter::Drain { drain_ms });
     }
 
-    /// Whether a drain has begun.
+    /// Whether a drain has begun or has been announced.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -21,7 +21,7 @@ const HELP: &str = "pushring, internal listener\n\
     POST /pub/{channel}   publishes the body\n\
     POST /api/publish     {\"channel\": \"news\", \"data\": any JSON}\n\
     POST /api/{method}    broadcast, batch, subscribe, unsubscribe, disconnect, presence, presence_stats,\n\
-    \x20                     history, history_remove, channels, info, reload\n\
+    \x20                     history, history_remove, channels, info, reload, upgrade\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";

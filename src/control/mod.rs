@@ -5,13 +5,17 @@
 
 mod api;
 mod handle;
+mod hold;
 mod http;
 mod key;
 mod metrics;
 mod node;
 mod office;
 mod reload;
+mod serve;
+mod state;
 mod surveys;
+pub mod upgrade;
 
 use std::future::Future;
 use std::io;
@@ -19,15 +23,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
 
 pub(crate) use handle::Letter;
 pub use handle::{Counts, Handle, PostError, PublishError};
 pub use office::Office;
 pub use reload::{Hear, LiveWatch, Load, Reload, ReloadError, Reloaded, Reloader};
+pub use serve::{HandOver, Idle, Serve};
+pub use state::{State, StateError, hex};
 
 use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
 use node::Node;
+use upgrade::Upgrade;
 
 /// What every request handler reaches.
 pub struct Control {
@@ -35,16 +43,19 @@ pub struct Control {
     registry: Registry,
     live: LiveWatch,
     reload: Option<Arc<Reload>>,
+    upgrade: Option<Arc<Upgrade>>,
     node: Node,
 }
 
 impl Control {
-    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again.
+    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again, without an `upgrade` no
+    /// program to become.
     pub fn new(
         live: LiveWatch,
         handle: Handle,
         shards: Vec<Arc<ShardMetrics>>,
         reload: Option<Arc<Reload>>,
+        upgrade: Option<Arc<Upgrade>>,
     ) -> Arc<Self> {
         let node = Node::new(live.borrow().config.listen);
         Arc::new(Self {
@@ -53,6 +64,7 @@ impl Control {
             node,
             live,
             reload,
+            upgrade,
         })
     }
 
@@ -67,18 +79,21 @@ impl Control {
     }
 }
 
-/// Serves the internal listener until `end` is over.
+/// Serves the internal listener, and its connections that are open already, until `end` is over.
 ///
 /// # Errors
 /// When the listening socket cannot be watched.
 pub async fn serve(
     listener: TcpListener,
+    open: Vec<Idle>,
     control: Arc<Control>,
+    hand_overs: mpsc::Receiver<HandOver>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let serve = Serve::new(listener, http::router(control), open)?;
     tokio::select! {
-        served = async { axum::serve(listener, http::router(control)).await } => served,
-        () = end => Ok(()),
+        () = serve.run(hand_overs) => {}
+        () = end => {}
     }
+    Ok(())
 }

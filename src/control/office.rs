@@ -13,7 +13,7 @@ use super::reload::{ReloadError, Reloader};
 use super::surveys::Surveys;
 use crate::channel::Answer;
 use crate::reactor::Mailboxes;
-use crate::shard::mail::{Delivery, Request, Ticket};
+use crate::shard::mail::{Delivery, Probed, Request, Saved, Ticket};
 
 /// Who waits for an answer.
 enum Call {
@@ -37,6 +37,10 @@ pub struct Office {
     surveys: Surveys,
     /// The shards that have not drained.
     alive: Vec<usize>,
+    /// What shards have said to the last probe.
+    probed: Vec<Probed>,
+    /// Those that have been saved, while they are to be.
+    saved: Option<Vec<(usize, Saved)>>,
 }
 
 impl Office {
@@ -65,6 +69,8 @@ impl Office {
             draining: false,
             surveys: Surveys::default(),
             alive: (0..shards).collect(),
+            probed: Vec::new(),
+            saved: None,
         })
     }
 
@@ -76,19 +82,15 @@ impl Office {
                 return;
             }
             self.post();
-            self.mail.bell().fall_asleep();
-            let peers = self.mail.peers();
-            let delivered = peers.into_iter().any(|peer| self.mail.has_delivery(peer));
-            let blocked = match self.outgoing.front() {
-                Some(&(shard, _)) => !self.mail.has_room_for_request(shard),
-                None => true,
-            };
-            if delivered || !blocked {
-                self.mail.bell().wake_up();
+            if !self.may_sleep() {
                 continue;
             }
+            let mut hold = None;
             tokio::select! {
-                Some(letter) = self.letters.recv(), if self.outgoing.is_empty() => self.take(letter),
+                Some(letter) = self.letters.recv(), if self.outgoing.is_empty() => match letter {
+                    Letter::Hold(wanted) => hold = Some(wanted),
+                    letter => self.take(letter),
+                },
                 rung = self.bell.readable() => {
                     if let Ok(mut rung) = rung {
                         self.mail.bell().clear();
@@ -97,7 +99,72 @@ impl Office {
                 }
             }
             self.mail.bell().wake_up();
+            if let Some(hold) = hold {
+                self.hold(*hold).await;
+            }
         }
+    }
+
+    /// Posts and takes mail, and waits for more where there was none to take.
+    pub(super) async fn exchange(&mut self) {
+        self.post();
+        if self.may_sleep() {
+            if let Ok(mut rung) = self.bell.readable().await {
+                self.mail.bell().clear();
+                rung.clear_ready();
+            }
+            self.mail.bell().wake_up();
+        }
+        self.take_deliveries();
+    }
+
+    /// Whether there is neither mail to take nor room for what is outgoing; then the bell rings when there is.
+    fn may_sleep(&mut self) -> bool {
+        self.mail.bell().fall_asleep();
+        let peers = self.mail.peers();
+        let delivered = peers.into_iter().any(|peer| self.mail.has_delivery(peer));
+        let blocked = match self.outgoing.front() {
+            Some(&(shard, _)) => !self.mail.has_room_for_request(shard),
+            None => true,
+        };
+        if delivered || !blocked {
+            self.mail.bell().wake_up();
+            return false;
+        }
+        true
+    }
+
+    /// Whether the shards drain.
+    pub(super) fn is_ending(&self) -> bool {
+        self.draining
+    }
+
+    /// Addresses a request to every shard.
+    pub(super) fn send_to_all(&mut self, request: &Request) {
+        let all = (0..self.shards).map(|shard| (shard, request.clone()));
+        self.outgoing.extend(all);
+    }
+
+    pub(super) fn begin_probe(&mut self) {
+        self.probed.clear();
+    }
+
+    /// What all shards have said to the probe.
+    pub(super) fn all_probed(&self) -> Option<&[Probed]> {
+        (self.probed.len() == self.shards).then_some(&*self.probed)
+    }
+
+    /// From now on saved shards are collected, or not any more.
+    pub(super) fn note_saved(&mut self, saved: Option<Vec<(usize, Saved)>>) {
+        self.saved = saved;
+    }
+
+    /// All shards as they have been saved, by index.
+    pub(super) fn all_saved(&mut self) -> Option<Vec<Saved>> {
+        let shards = self.shards;
+        let mut saved = self.saved.take_if(|saved| saved.len() == shards)?;
+        saved.sort_unstable_by_key(|(shard, _)| *shard);
+        Some(saved.into_iter().map(|(_, saved)| saved).collect())
     }
 
     /// Addresses a letter.
@@ -168,6 +235,8 @@ impl Office {
                     self.outgoing.extend(reloads);
                 }
             }
+            // The caller's business.
+            Letter::Hold(_) => {}
             Letter::Drain { drain_ms } => {
                 self.draining = true;
                 let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
@@ -220,6 +289,12 @@ impl Office {
                     Delivery::Reloaded { version } => self.reloader.note(version),
                     Delivery::Surveyed { ticket, answer } => {
                         self.surveys.note(ticket.asker, peer, *answer);
+                    }
+                    Delivery::Probed(probed) => self.probed.push(probed),
+                    Delivery::Saved(saved) => {
+                        if let Some(all) = &mut self.saved {
+                            all.push((peer, *saved));
+                        }
                     }
                     Delivery::Drained => {
                         self.alive.retain(|shard| *shard != peer);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::channel::{ChannelName, Question, Verdict};
 use crate::encoding::Encoding;
@@ -13,7 +14,7 @@ use crate::table::Key;
 /// Names a connection of the server, on whichever shard it is.
 ///
 /// A name that outlives its connection names nobody: it is never given out again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConnectionName {
     /// The index of its shard.
     pub shard: u32,
@@ -141,7 +142,7 @@ pub struct Subscribe {
 }
 
 /// How publications of a channel come to a subscriber.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Via {
     /// By a lane: encoded once for all who get the very same bytes, never seen by the session.
     Lane(Encoding),
@@ -151,7 +152,7 @@ pub enum Via {
 
 /// A heart-beat in both directions, besides the pings of the WebSocket. Kept to the precision of the
 /// shard's timers, 64 ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// How often the endpoint wants to send, in ms; 0 for never.
     pub send_every_ms: u32,

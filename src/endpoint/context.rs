@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use super::{
     ClosedFor, Command, ConnectionName, Heartbeat, Message, Order, OrderedSubscription, Payload,
@@ -18,7 +19,7 @@ use crate::ws::close::CloseCode;
 use crate::ws::deflate::{Agreement, Codec};
 
 /// How a connection is spoken to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Transport {
     /// In WebSocket frames, compressed as agreed.
     WebSocket(Option<Agreement>),

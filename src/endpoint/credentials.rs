@@ -190,6 +190,18 @@ impl Expiries {
         is_over
     }
 
+    /// When that connection's token expires, if it does.
+    pub fn of(&self, name: ConnectionName) -> Option<u64> {
+        self.0.get(&name).copied()
+    }
+
+    /// The connection was here before a live upgrade, with what [`Expiries::of`] has said of it. Its deadline is set as it was.
+    pub fn restore(&mut self, name: ConnectionName, ends_at_ms: Option<u64>) {
+        if let Some(ends_at_ms) = ends_at_ms {
+            self.0.insert(name, ends_at_ms);
+        }
+    }
+
     /// The connection is over.
     pub fn forget(&mut self, name: ConnectionName) {
         self.0.remove(&name);

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use super::{
-    Closed, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes, Timeout,
+    Closed, ConnectionName, Context, Endpoint, Error, Message, Order, Publisher, Request, Routes,
+    Timeout,
 };
 use crate::channel::{Answer, Refused};
 use crate::config::Config;
@@ -66,6 +67,8 @@ pub trait Erased {
         context: &mut Context<'_>,
     );
     fn reloaded(&mut self, config: &Config);
+    fn save(&self, name: ConnectionName, state: &State) -> Option<Vec<u8>>;
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<State>;
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>);
     fn error(&mut self, state: &mut State, error: &Error, publisher: &mut Publisher<'_>);
 }
@@ -176,6 +179,14 @@ impl<E: Endpoint> Erased for E {
         Endpoint::reloaded(self, config);
     }
 
+    fn save(&self, name: ConnectionName, state: &State) -> Option<Vec<u8>> {
+        Endpoint::save(self, name, state.downcast_ref()?)
+    }
+
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<State> {
+        Some(Box::new(Endpoint::restore(self, name, saved)?))
+    }
+
     fn close(&mut self, state: State, closed: &Closed<'_>, publisher: &mut Publisher<'_>) {
         if let Ok(state) = state.downcast() {
             Endpoint::close(self, *state, closed, publisher);
@@ -208,5 +219,10 @@ impl Endpoints {
     /// The instance of a route.
     pub(crate) fn of(&mut self, route: u16) -> &mut dyn Erased {
         &mut *self.0[usize::from(route)]
+    }
+
+    /// The same to look at.
+    pub(crate) fn look_at(&self, route: u16) -> &dyn Erased {
+        &*self.0[usize::from(route)]
     }
 }

@@ -25,6 +25,7 @@ mod page;
 pub mod raw;
 mod request;
 mod route;
+mod saved;
 mod since;
 pub mod stomp;
 
@@ -221,6 +222,48 @@ pub trait Endpoint: 'static {
     /// keep something of the configuration.
     fn reloaded(&mut self, config: &Config) {
         let _ = config;
+    }
+
+    /// What [`Endpoint::restore`] makes the state of again when a new version of the program has taken the server over in place
+    /// (a live upgrade). `None`, the default: the connection does not outlive the upgrade, and is closed with code 1012
+    /// before it. Nothing else of the endpoint is carried over: what it keeps for all its connections is made anew by its
+    /// factory, so what it keeps of this one, by its name, belongs into what is saved of it.
+    ///
+    /// The bytes are the endpoint's own affair; they are read by a later version of it, which is why a format that can
+    /// be told from others is worth having. An endpoint without state saves `Some(Vec::new())`. One whose state is a name:
+    ///
+    /// ```
+    /// # use pushring::endpoint::{ConnectionName, Context, Endpoint, Message, Request};
+    /// # use pushring::ws::handshake::Refusal;
+    /// struct Named;
+    ///
+    /// impl Endpoint for Named {
+    ///     type State = String;
+    ///
+    ///     fn save(&self, _: ConnectionName, user: &String) -> Option<Vec<u8>> {
+    ///         Some(user.clone().into_bytes())
+    ///     }
+    ///
+    ///     fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<String> {
+    ///         String::from_utf8(saved.to_vec()).ok()
+    ///     }
+    /// #
+    /// #   fn open(&mut self, _: &Request<'_>, _: &mut Context<'_>) -> Result<String, Refusal> { Ok(String::new()) }
+    /// #   fn message(&mut self, _: &mut String, _: Message<'_>, _: &mut Context<'_>) {}
+    ///     // open, message and the others
+    /// }
+    /// ```
+    fn save(&self, name: ConnectionName, state: &Self::State) -> Option<Vec<u8>> {
+        let _ = (name, state);
+        None
+    }
+
+    /// The state of a connection that [`Endpoint::save`] of an earlier version has saved. Its name, its subscriptions, timers
+    /// and place in all channels are as they were; nothing is sent, and no other callback is called for it. `None`: the bytes
+    /// are not understood; then the upgrade is refused before it has begun.
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<Self::State> {
+        let _ = (name, saved);
+        None
     }
 
     /// The connection is over. Called exactly once for each that was opened, whichever way it

@@ -3,9 +3,15 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::credentials::{Bearer, Expiries, Unauthorized};
+use super::saved;
 use super::since::{since, since_of_several};
-use super::{Closed, ClosedFor, Context, Endpoint, Message, Publisher, Request, Route, Timeout};
+use super::{
+    Closed, ClosedFor, ConnectionName, Context, Endpoint, Message, Publisher, Request, Route,
+    Timeout,
+};
 use crate::channel::{ChannelName, Refused};
 use crate::publication::{Begun, Position, Recovery};
 use crate::rules::Identity;
@@ -80,6 +86,15 @@ impl Endpoint for Subscriber {
         close_if_expired(&self.expiries, context);
     }
 
+    fn save(&self, name: ConnectionName, (): &()) -> Option<Vec<u8>> {
+        saved::save(&self.expiries.of(name))
+    }
+
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<()> {
+        self.expiries.restore(name, saved::restore(saved)?);
+        Some(())
+    }
+
     fn close(&mut self, (): (), _: &Closed<'_>, publisher: &mut Publisher<'_>) {
         self.expiries.forget(publisher.name());
     }
@@ -93,6 +108,7 @@ struct Several {
 }
 
 /// How many channels a connection has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Channels {
     One,
     Several {
@@ -188,6 +204,16 @@ impl Endpoint for Several {
         close_if_expired(&self.expiries, context);
     }
 
+    fn save(&self, name: ConnectionName, state: &Channels) -> Option<Vec<u8>> {
+        saved::save(&(state, self.expiries.of(name)))
+    }
+
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<Channels> {
+        let (state, ends_at_ms) = saved::restore(saved)?;
+        self.expiries.restore(name, ends_at_ms);
+        Some(state)
+    }
+
     fn close(&mut self, _: Channels, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
         self.expiries.forget(publisher.name());
     }
@@ -242,6 +268,7 @@ struct Publish {
 }
 
 /// Who publishes where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Publishing {
     channel: ChannelName,
     identity: Identity,
@@ -283,6 +310,16 @@ impl Endpoint for Publish {
         close_if_expired(&self.expiries, context);
     }
 
+    fn save(&self, name: ConnectionName, state: &Publishing) -> Option<Vec<u8>> {
+        saved::save(&(state, self.expiries.of(name)))
+    }
+
+    fn restore(&mut self, name: ConnectionName, saved: &[u8]) -> Option<Publishing> {
+        let (state, ends_at_ms) = saved::restore(saved)?;
+        self.expiries.restore(name, ends_at_ms);
+        Some(state)
+    }
+
     fn close(&mut self, _: Publishing, _: &Closed<'_>, publisher: &mut Publisher<'_>) {
         self.expiries.forget(publisher.name());
     }
@@ -300,6 +337,14 @@ impl Endpoint for Echo {
 
     fn message(&mut self, (): &mut (), message: Message<'_>, context: &mut Context<'_>) {
         context.send(message);
+    }
+
+    fn save(&self, _: ConnectionName, (): &()) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
+
+    fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<()> {
+        saved.is_empty().then_some(())
     }
 }
 

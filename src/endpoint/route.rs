@@ -340,6 +340,14 @@ impl Routes {
         }
     }
 
+    /// The patterns of all routes, by their numbers.
+    pub fn patterns(&self) -> Vec<String> {
+        let routes = self.routes.iter();
+        routes
+            .map(|prepared| prepared.route.pattern.clone())
+            .collect()
+    }
+
     /// One more instance of each endpoint.
     pub(super) fn instances(&self) -> impl Iterator<Item = Box<dyn Erased>> {
         self.routes

@@ -35,6 +35,9 @@ pub enum SetupError {
     /// Any other answer of io_uring_setup.
     #[error("io_uring could not be set up: {0}")]
     Ring(io::Error),
+    /// What the process before this one has left of a shard.
+    #[error(transparent)]
+    Resume(#[from] super::ResumeError),
     /// EADDRINUSE, after some seconds of trying.
     #[error(
         "{address} is in use by another program: stop it, or listen elsewhere with --{flag} ADDR (`ss -ltnp` shows whose it is)"
@@ -74,6 +77,19 @@ pub enum SetupError {
         flag: &'static str,
         /// The kernel's answer.
         error: io::Error,
+    },
+    /// A socket that has been given cannot be used.
+    #[error("cannot listen on a socket that was given (LISTEN_FDS): {0}")]
+    Given(io::Error),
+    /// More sockets have been given than there are shards.
+    #[error(
+        "{count} public sockets were given (LISTEN_FDS) to {shards} shards, and nobody would accept from the others: set shards = {count}, or leave sockets out"
+    )]
+    TooManyGiven {
+        /// Public sockets.
+        count: usize,
+        /// Shards.
+        shards: usize,
     },
     /// Threads, eventfds.
     #[error("cannot start a shard: {0}")]

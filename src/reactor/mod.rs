@@ -6,10 +6,14 @@
 mod accept;
 mod clock;
 mod error;
+mod hold;
 mod listen;
+mod listeners;
 mod mailbox;
+mod probe;
 mod ready;
 mod rest;
+mod rings;
 mod send_ring;
 mod sockets;
 pub mod sys;
@@ -19,11 +23,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
+use bytes::Bytes;
 
 pub use error::SetupError;
-pub use listen::{bind_alone, bind_shared, unanswered_max};
+pub use hold::{ResumeError, check};
+pub use listen::{bind_alone, bind_shared, try_address, unanswered_max};
+pub use listeners::{Given, Listener, Listeners};
 pub use mailbox::{Doorbell, Mailboxes};
+pub use probe::{Feature, RingTrial, SendFault};
+pub use rings::try_rings;
 
 use crate::config::Config;
 use crate::metrics::{self, ShardMetrics, TurnBuckets};
@@ -33,6 +41,7 @@ use crate::shard::mail::{Delivery, Request};
 use crate::shard::{Batch, Effect, Exception, Identity, Shard};
 use accept::Acceptor;
 use clock::Clock;
+use hold::{Hold, Resumed};
 use ready::{Armed, Token};
 use rest::Sent;
 use send_ring::SendRing;
@@ -47,24 +56,32 @@ const MAIL_A_TURN: usize = 1_024;
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
 
-/// What a shard's thread is started with.
-pub struct Parts {
+/// What a shard's brain is made with.
+pub struct Brain {
     /// Which shard it is.
     pub identity: Identity,
+    /// The settings.
+    pub config: Arc<Config>,
     /// What its sessions have in common with those of the others.
     pub sessions: Arc<session::Settings>,
+    /// What holds for channels and users.
+    pub rules: Arc<Rules>,
+}
+
+/// What a shard's thread is started with.
+pub struct Parts {
+    /// For its brain.
+    pub brain: Brain,
     /// Its listening socket.
-    pub listener: Socket,
+    pub listener: Listener,
     /// Its mailboxes.
     pub mail: Mailboxes,
     /// Where its numbers are published.
     pub metrics: Arc<ShardMetrics>,
-    /// The settings.
-    pub config: Arc<Config>,
-    /// What holds for channels and users.
-    pub rules: Arc<Rules>,
     /// The core to stay on, if there are enough.
     pub core: Option<usize>,
+    /// What the process before this one has left of it, after a live upgrade.
+    pub saved: Option<Bytes>,
 }
 
 /// Runs a shard on the calling thread until it has drained.
@@ -77,41 +94,21 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     {
         tracing::warn!("cannot stay on core {core}: {error}");
     }
-    let set_up = runtime(&parts.config).and_then(|runtime| {
-        let ring =
-            SendRing::new(parts.config.fanout.scatter_entries).map_err(SetupError::from_ring)?;
-        Ok((runtime, ring))
-    });
-    match set_up {
+    match rings::set_up(&parts.brain.config, parts.saved.is_some()) {
         Ok((runtime, ring)) => {
-            // The brain is made on its own thread: endpoints need not be able to move to another.
-            let shard = Shard::new(
-                parts.identity.clone(),
-                parts.config.clone(),
-                parts.sessions.clone(),
-                parts.rules.clone(),
-            );
-            let reactor = Reactor::new(shard, parts, ring);
-            runtime.block_on(reactor.run(ready));
+            runtime.block_on(async {
+                match Reactor::new(parts, ring) {
+                    Ok(reactor) => reactor.run(ready).await,
+                    Err(error) => {
+                        ready(Err(error.into()));
+                    }
+                }
+            });
         }
         Err(error) => {
             ready(Err(error));
         }
     }
-}
-
-fn runtime(config: &Config) -> Result<tokio_uring::Runtime, SetupError> {
-    let entries = config.reactor.ring_entries;
-    let mut ring = tokio_uring::uring_builder();
-    // One thread submits, so the kernel need not lock against others; completions are run when
-    // the thread enters the kernel anyway instead of interrupting it; and a burst of completions
-    // finds room without the kernel's overflow list.
-    ring.setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_cqsize(entries * 4);
-    let mut builder = tokio_uring::builder();
-    builder.entries(entries).uring_builder(&ring);
-    tokio_uring::Runtime::new(&builder).map_err(SetupError::from_ring)
 }
 
 struct Reactor {
@@ -133,10 +130,34 @@ struct Reactor {
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
+    hold: Hold,
 }
 
 impl Reactor {
-    fn new(shard: Shard, parts: Parts, ring: SendRing) -> Self {
+    /// The brain is made on its own thread: endpoints need not be able to move to another.
+    fn new(mut parts: Parts, ring: SendRing) -> Result<Self, ResumeError> {
+        let Some(saved) = parts.saved.take() else {
+            let Brain {
+                identity,
+                config,
+                sessions,
+                rules,
+            } = &parts.brain;
+            let shard = Shard::new(
+                identity.clone(),
+                config.clone(),
+                sessions.clone(),
+                rules.clone(),
+            );
+            return Ok(Self::with(shard, parts, ring));
+        };
+        let (shard, resumed) = Resumed::new(&parts.brain, &saved)?;
+        let mut reactor = Self::with(shard, parts, ring);
+        reactor.resume(resumed)?;
+        Ok(reactor)
+    }
+
+    fn with(shard: Shard, parts: Parts, ring: SendRing) -> Self {
         Self {
             shard,
             sockets: Sockets::default(),
@@ -146,7 +167,7 @@ impl Reactor {
             bell: None,
             clock: Clock::start(),
             tokens: VecDeque::new(),
-            scratch: vec![0; parts.config.fanout.recv_bytes].into_boxed_slice(),
+            scratch: vec![0; parts.brain.config.fanout.recv_bytes].into_boxed_slice(),
             batch: Batch::default(),
             exceptions: Vec::new(),
             metrics: parts.metrics,
@@ -154,6 +175,7 @@ impl Reactor {
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
+            hold: Hold::default(),
         }
     }
 
@@ -179,6 +201,7 @@ impl Reactor {
             self.shard.end_turn();
             self.apply_effects();
             self.post_mail();
+            self.answer_steps();
             self.note_turn(began, now_ms);
             if self.shard.is_drained() {
                 self.say_drained().await;
@@ -196,6 +219,9 @@ impl Reactor {
             let Some(token) = self.tokens.pop_front() else {
                 return;
             };
+            if self.hold.defers(token) {
+                continue;
+            }
             match token {
                 Token::Read(slot) => {
                     if self.sockets.complete(token) {
@@ -262,6 +288,7 @@ impl Reactor {
                 let Some(delivery) = self.mail.take_delivery(peer) else {
                     break;
                 };
+                self.hold.taken += u64::from(self.is_shard(peer));
                 self.shard.handle_delivery(now_ms, delivery);
             }
             for _ in 0..MAIL_A_TURN {
@@ -271,6 +298,11 @@ impl Reactor {
                 let Some(request) = self.mail.take_request(peer) else {
                     break;
                 };
+                if let Request::Upgrade(step) = request {
+                    self.note_step(now_ms, step);
+                    continue;
+                }
+                self.hold.taken += u64::from(self.is_shard(peer));
                 self.acceptor.note_request(&request);
                 self.shard.handle_request(now_ms, peer, request);
             }
@@ -353,19 +385,22 @@ impl Reactor {
             if !self.shard.has_request_for(peer) && !self.shard.has_delivery_for(peer) {
                 continue;
             }
-            let mut posted = false;
+            let mut posted = 0;
             while self.mail.has_room_for_request(peer)
                 && let Some(request) = self.shard.poll_request(peer)
             {
-                posted |= self.mail.send_request(peer, request).is_ok();
+                posted += u64::from(self.mail.send_request(peer, request).is_ok());
             }
             while self.mail.has_room_for_delivery(peer)
                 && let Some(delivery) = self.shard.poll_delivery(peer)
             {
-                posted |= self.mail.send_delivery(peer, delivery).is_ok();
+                posted += u64::from(self.mail.send_delivery(peer, delivery).is_ok());
             }
-            if posted {
+            if posted > 0 {
                 self.mail.ring(peer);
+            }
+            if self.is_shard(peer) {
+                self.hold.sent += posted;
             }
         }
     }
@@ -416,7 +451,15 @@ impl Reactor {
         })
     }
 
+    /// Whether a peer is a shard, not the control thread.
+    fn is_shard(&self, peer: usize) -> bool {
+        self.mail.peers().last() != Some(peer)
+    }
+
     fn next_timeout_ms(&self) -> Option<u64> {
+        if self.hold.is_held() {
+            return None;
+        }
         let shard = self.shard.next_timeout_ms();
         let accept = self.acceptor.resumes_at_ms();
         [shard, accept].into_iter().flatten().min()

@@ -48,6 +48,14 @@ impl Sockets {
         self.watch_read(id);
     }
 
+    /// All that are not being closed, with their descriptors.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, BorrowedFd<'_>)> {
+        let entries = self.chunks.iter().flat_map(|chunk| chunk.iter().flatten());
+        entries
+            .filter(|entry| !entry.closing)
+            .map(|entry| (entry.id, entry.fd.as_fd()))
+    }
+
     /// Descriptors by slot, for those connections that are there.
     pub fn fds(&self) -> &[RawFd] {
         &self.fds

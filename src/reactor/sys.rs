@@ -1,7 +1,22 @@
 //! The system calls that no library makes for us, each behind a safe function.
 
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// A descriptor of one's own for what whoever started the process has left open under that number: closed at an `exec`, as all
+/// others are. The number itself stays open.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers and returns a descriptor or an error; the one that is copied is neither closed nor changed.
+    let fd = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor has just been made and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 /// Receives what is there, without waiting; 0 is the end of the stream.
 pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
@@ -116,4 +131,86 @@ pub fn raise_file_limit() -> io::Result<u64> {
         }
     }
     Ok(hard)
+}
+
+/// The kernel's monotonic clock, in ns since some moment before the machine's last start.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the structure is borrowed for the call. The clock exists on every Linux, so there is no error.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A file that has no name and lies in memory, closed at `execve`.
+pub fn memory_file(name: &CStr) -> io::Result<File> {
+    // SAFETY: the name is a C string borrowed for the call.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor has just been made and nobody else knows it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Says whether a descriptor outlives `execve`.
+pub fn set_inherited(fd: RawFd, inherited: bool) -> io::Result<()> {
+    let flags = if inherited { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: takes numbers only; of a descriptor that is not open the kernel says so.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, flags) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Takes over a descriptor that the program before this one has left open in this process, and has it closed at the next
+/// `execve`. Each number is to be taken over once.
+pub fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+    set_inherited(fd, false)?;
+    // SAFETY: the descriptor is open, as the call before has shown, and named by the state of the program before this one,
+    // whose owners are gone with it; nobody else in this process knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes the calling process another program: returns only if it cannot.
+///
+/// All other threads end. The environment is the one given and nothing else.
+pub fn execute(
+    program: &CStr,
+    args: &[CString],
+    environment: &[CString],
+) -> io::Result<Infallible> {
+    let pointers = |all: &[CString]| -> Vec<*const libc::c_char> {
+        let all = all.iter().map(|one| one.as_ptr());
+        all.chain([std::ptr::null()]).collect()
+    };
+    let (args, environment) = (pointers(args), pointers(environment));
+    // SAFETY: both lists end with a null pointer, and all strings outlive the call, which returns only when it has failed.
+    unsafe { libc::execve(program.as_ptr(), args.as_ptr(), environment.as_ptr()) };
+    Err(io::Error::last_os_error())
+}
+
+/// Has signals wait, or not, that are sent to the calling thread, or to the process and no other thread takes.
+pub fn hold_signals(signals: &[libc::c_int], hold: bool) -> io::Result<()> {
+    let how = if hold {
+        libc::SIG_BLOCK
+    } else {
+        libc::SIG_UNBLOCK
+    };
+    // SAFETY: a sigset_t is an array of integers, for which zero is a value; it is emptied before it is used.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is borrowed for the calls; numbers that are no signals are refused.
+    let result = unsafe {
+        libc::sigemptyset(&raw mut set);
+        for &signal in signals {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
+    };
+    match result {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }

@@ -1,10 +1,12 @@
 //! What a connection has proven of itself, and why that may not do.
 
+use serde::{Deserialize, Serialize};
+
 use crate::access::{ConnectionClaims, SubscriptionClaims};
 use crate::channel::{ChannelName, ChannelPattern};
 
 /// What a connection has proven of itself so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
     /// Nothing.
     #[default]
@@ -14,7 +16,7 @@ pub enum Identity {
 }
 
 /// A user, and what its token lets it do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     name: Box<str>,
     /// Names of channels that the token subscribes it to.

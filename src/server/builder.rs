@@ -1,14 +1,18 @@
 //! What a server is made of.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{Server, StartError};
 use crate::config::{Config, ConfigError};
+use crate::control::upgrade::Program;
 use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
+use crate::reactor::Given;
+use crate::systemd::Manager;
 
 /// For paths that lead nowhere.
 const NOT_FOUND: &str = "there is nothing at this path";
@@ -57,6 +61,9 @@ pub struct Builder {
     heed_signals: bool,
     load: Option<Load>,
     hear: Option<Hear>,
+    program: Option<Program>,
+    given: Given,
+    manager: Manager,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -69,6 +76,9 @@ pub(super) struct Plan {
     pub heed_signals: bool,
     pub load: Option<Load>,
     pub hear: Option<Hear>,
+    pub program: Option<Program>,
+    pub given: Given,
+    pub manager: Arc<Manager>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -87,6 +97,9 @@ impl Builder {
             heed_signals: false,
             load: None,
             hear: None,
+            program: None,
+            given: Given::default(),
+            manager: Manager::default(),
             handle,
             letters,
         }
@@ -169,6 +182,19 @@ impl Builder {
         self
     }
 
+    /// Has another version of the program take the server over in this process when somebody wants it: by `POST /api/upgrade` of the
+    /// internal listener or, with [`Builder::heed_signals`], by SIGUSR2. Connections whose endpoints
+    /// [save](crate::endpoint::Endpoint::save) what they are notice nothing of it.
+    ///
+    /// The program is to do what this one does: to start a server with this setting. [`Builder::start`] finds what the program
+    /// before it has left; where it is started only to say whether it could take over, [`Builder::start`] says so and ends the
+    /// process. All else that a program has in its memory is lost, other threads end, so this is for programs that are nothing but a
+    /// server.
+    pub fn live_upgrade(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
     /// Adds the endpoint of Centrifugo's client protocol: `/connection/websocket`.
     pub fn centrifuge_protocol(mut self) -> Self {
         self.centrifuge = true;
@@ -179,6 +205,28 @@ impl Builder {
     /// at the second of them.
     pub fn heed_signals(mut self) -> Self {
         self.heed_signals = true;
+        self
+    }
+
+    /// Listens on sockets that somebody else has made, such as systemd
+    /// ([`systemd::sockets`](crate::systemd::sockets)); their addresses take the place of those in the settings, and a given internal
+    /// socket opens the internal listener. What is not given is bound as it otherwise is.
+    pub fn sockets(mut self, given: Given) -> Self {
+        if let Some(address) = given.public_address() {
+            self.config.listen = address;
+        }
+        if let Some(address) = given.internal_address() {
+            self.config.internal = address;
+            self.internal = true;
+        }
+        self.given = given;
+        self
+    }
+
+    /// Tells a manager of the process, such as systemd, how the server is: when it is ready, reloads and ends, what it does, and,
+    /// for its watchdog, that every shard still works.
+    pub fn managed_by(mut self, manager: Manager) -> Self {
+        self.manager = manager;
         self
     }
 
@@ -221,6 +269,9 @@ impl Builder {
             heed_signals: self.heed_signals,
             load: self.load,
             hear: self.hear,
+            program: self.program,
+            given: self.given,
+            manager: Arc::new(self.manager),
             handle: self.handle,
             letters: self.letters,
         })

@@ -18,6 +18,8 @@
 
 mod builder;
 mod control_thread;
+mod resume;
+mod vigil;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -27,10 +29,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use socket2::Socket;
-
+pub use crate::control::upgrade::{Program, UpgradeError};
 pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
 pub use builder::Builder;
+pub use resume::TakeOverError;
 
 use crate::access::AccessError;
 use crate::channel::ShardSet;
@@ -38,15 +40,16 @@ use crate::config::{Config, ConfigError};
 use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
-use crate::reactor::{self, Mailboxes, Parts, SetupError, sys};
+use crate::reactor::{self, Brain, Listeners, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::{Identity, Live};
 use builder::Plan;
 use control_thread::ControlThread;
+use resume::Resumed;
 
 /// File descriptors that are no connections: rings, bells, listeners, the internal listener's.
-const FILES_ASIDE: u64 = 64;
+pub const FILES_ASIDE: u64 = 64;
 
 /// Why the server does not start, in one line with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,9 @@ pub enum StartError {
     /// More shards than the owner's sets of shards hold.
     #[error("{0} shards are too many: at most {max} (shards)", max = ShardSet::SHARDS_MAX)]
     TooManyShards(usize),
+    /// What the program before this one has left, after a live upgrade.
+    #[error("the server cannot be taken over: {0}")]
+    TakeOver(#[from] TakeOverError),
     /// The control thread's runtime.
     #[error("cannot start the control thread: {0}")]
     Control(io::Error),
@@ -130,25 +136,31 @@ impl Server {
         config.validate()?;
         let sessions = Arc::new(session::Settings::with_routes(&config, plan.routes));
         let rules = Arc::new(Rules::new(&config)?);
+        let mut resumed = match plan.program {
+            Some(_) if resume::is_test() => {
+                resume::test(&config, &sessions, &rules)?;
+                std::process::exit(0);
+            }
+            Some(_) => Resumed::from_environment()?,
+            None => None,
+        };
         let files = sys::raise_file_limit();
         let cores = sys::affinity().unwrap_or_default();
-        let shards = match config.shards {
-            0 => cores.len().max(1),
-            shards => shards,
+        let shards = match (&resumed, config.shards) {
+            (Some(resumed), _) => resumed.shards.len(),
+            // Each given socket needs a shard that accepts from it.
+            (None, 0) => cores.len().max(plan.given.public.len()).max(1),
+            (None, shards) => shards,
         };
         if shards > ShardSet::SHARDS_MAX {
             return Err(StartError::TooManyShards(shards));
         }
-        let backlog = config.reactor.listen_backlog;
-        let unanswered_max = reactor::unanswered_max(&config);
-        let listeners =
-            reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
-        let public = address_of(&listeners).unwrap_or(config.listen);
-        let internal = match plan.internal {
-            true => Some(reactor::bind_alone(config.internal, "internal")?),
-            false => None,
+        let listeners = match &mut resumed {
+            Some(resumed) => std::mem::take(&mut resumed.listeners),
+            None => Listeners::open(&config, shards, plan.internal, plan.given)?,
         };
-        let internal_address = internal.as_ref().and_then(|l| l.local_addr().ok());
+        let public = listeners.public_address().unwrap_or(config.listen);
+        let internal_address = listeners.internal_address();
         let mut mail =
             Mailboxes::connect(shards, config.mailbox.entries).map_err(SetupError::Thread)?;
         let Some(control_mail) = mail.pop() else {
@@ -160,24 +172,32 @@ impl Server {
         let identity = Identity {
             shard: 0,
             shards,
-            hash_seed: RandomState::new().build_hasher().finish(),
+            hash_seed: match &resumed {
+                Some(resumed) => resumed.hash_seed,
+                None => RandomState::new().build_hasher().finish(),
+            },
             first_epoch: first_epoch(),
         };
-        let parts = listeners.into_iter().zip(mail).enumerate();
+        let parts = listeners.public.into_iter().zip(mail).enumerate();
         let parts = parts.map(|(shard, (listener, mail))| Parts {
-            identity: Identity {
-                shard,
-                // Below bit 57, which is for queues, there is room for the time.
-                first_epoch: identity.first_epoch | (shard as u64) << 58,
-                ..identity.clone()
+            brain: Brain {
+                identity: Identity {
+                    shard,
+                    // Below bit 57, which is for queues, there is room for the time.
+                    first_epoch: identity.first_epoch | (shard as u64) << 58,
+                    ..identity.clone()
+                },
+                config: config.clone(),
+                sessions: sessions.clone(),
+                rules: rules.clone(),
             },
-            sessions: sessions.clone(),
             listener,
             mail,
             metrics: metrics[shard].clone(),
-            config: config.clone(),
-            rules: rules.clone(),
             core: (shards <= cores.len()).then(|| cores[shard]),
+            saved: resumed
+                .as_mut()
+                .map(|r| std::mem::take(&mut r.shards[shard])),
         });
         let threads = start_shards(parts)?;
         let live = Live {
@@ -192,16 +212,30 @@ impl Server {
         let control = ControlThread {
             reloader,
             load: plan.load,
-            listener: internal,
+            listener: listeners.internal,
+            calls: resumed
+                .as_mut()
+                .map_or_else(Vec::new, |r| std::mem::take(&mut r.calls)),
+            program: plan.program,
             mail: control_mail,
             letters: plan.letters,
             handle: plan.handle.clone(),
             identity,
             metrics,
             heed_signals: plan.heed_signals,
+            manager: plan.manager.clone(),
         };
         let control = control.start().map_err(StartError::Control)?;
-        say_what_runs(&config, public, shards, &cores, files.ok());
+        match &resumed {
+            Some(resumed) => tracing::info!(
+                "taken over from pushring {} as pushring {}; nothing was sent for {:.1} ms",
+                resumed.version,
+                env!("CARGO_PKG_VERSION"),
+                resumed.pause_ms()
+            ),
+            None => say_what_runs(&config, public, shards, &cores, files.ok()),
+        }
+        plan.manager.ready();
         Ok(Self {
             public,
             internal: internal_address,
@@ -240,7 +274,7 @@ fn start_shard(
     start: mpsc::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
-        .name(format!("shard-{}", parts.identity.shard))
+        .name(format!("shard-{}", parts.brain.identity.shard))
         .spawn(move || {
             let _guard = AbortOnPanic;
             reactor::run(parts, move |result| {
@@ -262,10 +296,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {
-    listeners.first()?.local_addr().ok()?.as_socket()
 }
 
 fn say_what_runs(

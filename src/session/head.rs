@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ws::handshake::{self, HeadLimits, Refusal};
 
 /// A complete head, and where in the input the bytes behind it begin.
 pub type Complete<'a> = (Cow<'a, [u8]>, usize);
 
 /// What has arrived of a request head so far, and whose it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeadBuffer {
     bytes: Vec<u8>,
     /// Where the connection comes from.
@@ -24,6 +27,11 @@ impl HeadBuffer {
             peer,
             refusal,
         }
+    }
+
+    /// Whether it can be what has arrived of a head: not the whole of one.
+    pub fn is_sound(&self) -> bool {
+        handshake::head_end(&self.bytes, 0).is_none()
     }
 
     /// Adds input. When that completes the head: the head, and where in the input the bytes

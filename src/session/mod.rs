@@ -11,6 +11,7 @@
 
 mod head;
 mod open;
+mod saved;
 mod stream;
 
 use std::borrow::Cow;
@@ -35,6 +36,7 @@ use crate::ws::handshake::{HeadLimits, Refusal};
 use crate::ws::message::{Item, Limits, ReadError, Reader};
 
 use head::HeadBuffer;
+pub use saved::{RestoreError, RouteMap, SavedSession};
 
 /// What all sessions of a server have in common.
 pub struct Settings {

@@ -7,8 +7,13 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::channel::ChannelName;
 use crate::endpoint::{Endpoint, Request, Route};
 use crate::table::Key;
+
+mod conversations;
+mod saving;
+mod world;
 
 thread_local! {
     /// What the endpoint has been called with; each test runs on a thread of its own.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
+use super::pool::{Index, Pool, Restored};
 use crate::publication::Position;
 use crate::session::Framing;
 use crate::sse;
@@ -19,7 +21,7 @@ struct Chunk {
 }
 
 /// Publications of one subscription that may be dropped before they have begun to go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Droppable {
     /// The connection's number of the subscription.
     pub subscription: u32,
@@ -33,6 +35,15 @@ impl Chunk {
     fn is_droppable(&self) -> bool {
         self.of.is_some() && self.sent == 0
     }
+}
+
+/// What a backlog is made of again by another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedBacklog {
+    /// The frames, how much of them is sent, what they are of.
+    chunks: Vec<(Index, usize, Option<Droppable>)>,
+    since_ms: u64,
+    closed: bool,
 }
 
 /// A queue of references to shared frames; its bounds are the policy of who fills it.
@@ -53,6 +64,30 @@ impl Backlog {
             since_ms: now_ms,
             closed: false,
         }
+    }
+
+    /// What [`Backlog::restore`] needs. The frames go into the pool: others wait for the same.
+    pub fn save(&self, pool: &mut Pool) -> SavedBacklog {
+        let chunks = self.chunks.iter();
+        SavedBacklog {
+            chunks: chunks
+                .map(|chunk| (pool.add(&chunk.bytes), chunk.sent, chunk.of))
+                .collect(),
+            since_ms: self.since_ms,
+            closed: self.closed,
+        }
+    }
+
+    /// The backlog that was saved; `None` where the pool does not have what it is made of.
+    pub fn restore(saved: SavedBacklog, pool: &Restored) -> Option<Self> {
+        let mut backlog = Self::new(saved.since_ms);
+        for (index, sent, of) in saved.chunks {
+            let bytes = pool.bytes(index)?;
+            backlog.bytes += bytes.len().checked_sub(sent)?;
+            backlog.chunks.push_back(Chunk { bytes, sent, of });
+        }
+        backlog.closed = saved.closed;
+        Some(backlog)
     }
 
     /// Queues whole frames of which `sent` bytes have gone out.

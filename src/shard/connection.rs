@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::backlog::Backlog;
 use super::mail::HandedMessage;
 use super::rate::Bucket;
@@ -13,7 +15,7 @@ use crate::session::Session;
 use crate::table::{Key, Table};
 
 /// How far a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// The request head is not complete.
     Handshake,
@@ -259,6 +261,22 @@ impl Connections {
         }
         self.gates[key.slot as usize] = 0;
         key
+    }
+
+    /// Those of another process, none of them behind or with a subscription so far.
+    pub fn restore(table: Table<Connection>) -> Self {
+        let mut peers = HashMap::new();
+        for (_, connection) in table.iter() {
+            if let Some(peer) = connection.extra.as_ref().and_then(|extra| extra.peer) {
+                *peers.entry(peer).or_default() += 1;
+            }
+        }
+        Self {
+            gates: vec![0; table.capacity()],
+            table,
+            several: 0,
+            peers,
+        }
     }
 
     /// Takes a connection out.

@@ -92,6 +92,27 @@ impl Fanout {
         all.map(|(channel, local)| (channel, local.subscribers))
     }
 
+    /// All channels: whether they are patterns, and whether their owners want to hear of each that leaves.
+    pub fn kinds(&self) -> impl Iterator<Item = (&ChannelName, bool, bool)> {
+        let all = self.channels.iter();
+        all.map(|(channel, local)| (channel, local.is_pattern, local.counted))
+    }
+
+    /// A channel whose subscribers come next, from another process.
+    pub(super) fn expect(&mut self, channel: ChannelName, is_pattern: bool, counted: bool) {
+        let local = self.channels.entry(channel).or_default();
+        local.is_pattern = is_pattern;
+        local.counted = counted;
+    }
+
+    /// Counts in a subscriber from there.
+    pub(super) fn count_in_restored(&mut self, channel: &ChannelName) {
+        self.channels
+            .entry(channel.clone())
+            .or_default()
+            .subscribers += 1;
+    }
+
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }

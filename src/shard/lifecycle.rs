@@ -41,6 +41,7 @@ pub(super) enum Reason {
     Rate,
     Subscriptions,
     Shutdown,
+    Upgrade,
 }
 
 impl Reason {
@@ -59,6 +60,10 @@ impl Reason {
                 "too many subscriptions: unsubscribe first",
             ),
             Self::Shutdown => (CloseCode::GOING_AWAY, "the server is shutting down"),
+            Self::Upgrade => (
+                CloseCode::SERVICE_RESTART,
+                "the server is being upgraded: connect again",
+            ),
         }
     }
 }
@@ -226,7 +231,8 @@ impl Shard {
         }
         let (code, text) = reason.close();
         let refusal = Refusal::new(503, text).with_retry_after(RETRY_AFTER_S);
-        let error = (reason != Reason::Shutdown).then_some(Error::Limit { code, reason: text });
+        let is_limit = !matches!(reason, Reason::Shutdown | Reason::Upgrade);
+        let error = is_limit.then_some(Error::Limit { code, reason: text });
         let mut last_words = BytesMut::new();
         let mut commands = std::mem::take(&mut self.commands);
         let framing = connection.session.framing();
@@ -342,7 +348,7 @@ impl Shard {
             return;
         };
         match &mut connection.backlog {
-            Some(backlog) if reason != Reason::Shutdown => {
+            Some(backlog) if !matches!(reason, Reason::Shutdown | Reason::Upgrade) => {
                 self.counters.backlog_bytes -= backlog.bytes() as u64;
                 backlog.cut_to(last_words, framing);
                 self.counters.backlog_bytes += backlog.bytes() as u64;

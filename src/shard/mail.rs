@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Live;
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused, Verdict};
@@ -16,7 +17,7 @@ use crate::publication::{Begun, ClientInfo, Draft, Event, Kind, Position, Public
 use crate::table::Key;
 
 /// What an answer brings back to the asker, who alone can read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ticket {
     /// A connection's key as a number; for the control thread the number of the call.
     pub asker: u64,
@@ -25,7 +26,7 @@ pub struct Ticket {
 }
 
 /// A consumer of a queue, as the queue's owner knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Consumer {
     /// Its shard.
     pub shard: usize,
@@ -76,7 +77,7 @@ pub enum QueueRequest {
 }
 
 /// A message of a queue on its way to a consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandedMessage {
     /// The consumer's.
     pub ticket: Ticket,
@@ -134,6 +135,56 @@ pub enum Surveyed {
     },
     /// So many connections have been told.
     Told(usize),
+}
+
+/// What the drivers of all shards are told during a live upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeStep {
+    /// Read, accept and wait for nothing more, but finish what is under way.
+    Hold {
+        /// Whether connections that cannot be saved are to be closed.
+        closes_unsaved: bool,
+    },
+    /// Say whether anything is under way. Answered by [`Delivery::Probed`].
+    Probe,
+    /// Save all that the shard is. Answered by [`Delivery::Saved`].
+    Save,
+    /// Go on as if nothing had been.
+    Release,
+}
+
+/// How far a shard that holds has come to rest. All have when none has anything to do, and together they have
+/// taken as much mail as they have sent, twice in a row the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Whether nothing is under way on the shard itself.
+    pub at_rest: bool,
+    /// Mail sent to other shards since the start.
+    pub sent: u64,
+    /// Mail taken from other shards since the start.
+    pub taken: u64,
+}
+
+/// A shard, with its sockets, as bytes that a new process makes the same of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The reactor's and the shard's.
+    pub bytes: Bytes,
+    /// The descriptors that are named in it.
+    pub sockets: Vec<i32>,
+    /// Its listening socket.
+    pub listener: Option<SavedListener>,
+}
+
+/// A listening socket on its way into a new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedListener {
+    /// Its descriptor.
+    pub fd: i32,
+    /// Whether somebody else made it and keeps it open.
+    pub given: bool,
+    /// Whether other shards accept from the same socket.
+    pub shared: bool,
 }
 
 /// From anyone to the owner of a channel.
@@ -230,6 +281,8 @@ pub enum Request {
         /// Over how long the closes are spread, in ms.
         drain_ms: u64,
     },
+    /// From the control thread to the driver of every shard: a step of a live upgrade.
+    Upgrade(UpgradeStep),
     /// From the control thread: other settings hold from the next turn on. Answered by [`Delivery::Reloaded`] then.
     Reload(Arc<Live>),
 }
@@ -303,6 +356,10 @@ pub enum Delivery {
         /// [`Live::version`].
         version: u64,
     },
+    /// Answers [`UpgradeStep::Probe`].
+    Probed(Probed),
+    /// Answers [`UpgradeStep::Save`].
+    Saved(Box<Saved>),
     /// To the control thread: the shard has closed all its connections and ends.
     Drained,
 }

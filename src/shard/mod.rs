@@ -38,10 +38,12 @@ mod merge;
 mod overlaps;
 mod owner;
 mod patterns;
+mod pool;
 mod post;
 mod rate;
 mod recover;
 mod reload;
+mod save;
 mod slow;
 mod subscribe;
 mod survey;
@@ -57,6 +59,7 @@ use foldhash::quality::FixedState;
 pub use batch::{Batch, Exception};
 pub use lifecycle::Admission;
 pub use reload::Live;
+pub use save::{RestoreError, SavedShard};
 
 use crate::channel::{Directory, DirectoryLimits, Idempotency, QueueLimits, Queues, Refused};
 use crate::config::Config;
@@ -253,6 +256,11 @@ impl Shard {
         Some(delivery)
     }
 
+    /// Queues a delivery of the driver's own behind the shard's.
+    pub fn post_delivery(&mut self, peer: usize, delivery: Delivery) {
+        self.post.deliver(peer, delivery);
+    }
+
     /// Whether a request for that peer waits.
     pub fn has_request_for(&self, peer: usize) -> bool {
         self.post.has_request_for(peer)
@@ -323,6 +331,7 @@ impl Shard {
         let sent = self.codec.compressors.tally;
         let received = self.codec.decompressor.tally;
         let queues = self.queues.tally();
+        let crowded_out = self.directory.crowded_out();
         Counters {
             compressions: sent.compressed,
             compressions_vain: sent.incompressible,
@@ -335,6 +344,9 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            crowded_out_channel: crowded_out.channel,
+            crowded_out_namespace: crowded_out.namespace,
+            crowded_out_shard: crowded_out.shard,
             users: self.users.len() as u64,
             idempotency_forgotten: self.idempotency.forgotten_early(),
             queues: queues.queues as u64,

@@ -61,6 +61,8 @@ impl Shard {
             Request::Survey { ticket, survey } => self.handle_survey(now_ms, from, ticket, *survey),
             Request::Drain { drain_ms } => self.drain(now_ms, drain_ms),
             Request::Reload(live) => self.note_reload(from, live),
+            // The driver's business.
+            Request::Upgrade(_) => {}
         }
     }
 
@@ -101,7 +103,11 @@ impl Shard {
             }
             Delivery::Published { ticket, result } => self.handle_published(now_ms, ticket, result),
             // No shard asks for these.
-            Delivery::Reloaded { .. } | Delivery::Drained | Delivery::Surveyed { .. } => {}
+            Delivery::Reloaded { .. }
+            | Delivery::Drained
+            | Delivery::Surveyed { .. }
+            | Delivery::Probed(_)
+            | Delivery::Saved(_) => {}
         }
     }
 

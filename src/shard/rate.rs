@@ -1,7 +1,9 @@
 //! Token buckets in integer arithmetic.
 
+use serde::{Deserialize, Serialize};
+
 /// Lets `per_second` units through a second, and as many at once after a second of rest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     /// Thousandths of a unit left.
     level: u64,

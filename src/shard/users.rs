@@ -55,6 +55,12 @@ impl Users {
         self.identities.insert(key.slot, identity);
     }
 
+    /// Whose a connection is, and what its client is called.
+    pub fn identity(&self, key: Key) -> Option<(&str, &str)> {
+        let known = self.identities.get(&key.slot)?;
+        (known.key == key).then_some((&*known.user, &*known.client))
+    }
+
     /// Forgets a connection.
     pub fn forget(&mut self, key: Key) {
         if self

@@ -5,6 +5,8 @@
 //! is: when it comes up, its owner looks whether the deadline has really passed, and schedules
 //! the next one. An entry is eight bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// Milliseconds in a tick, the resolution of deadlines.
 pub const TICK_MS: u64 = 64;
 
@@ -12,7 +14,7 @@ pub const TICK_MS: u64 = 64;
 const BUCKETS: usize = 1_024;
 
 /// A moment in ticks since the shard's clock began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tick(pub u32);
 
 impl Tick {

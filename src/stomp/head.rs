@@ -161,7 +161,9 @@ impl Head {
             Some(_) => limits.head_bytes_max,
         };
         let window = &bytes[..bytes.len().min(end_max)];
-        let Some(more) = memchr2(b'\n', 0, &window[self.searched..]) else {
+        // The limit may be a smaller one than when this frame began.
+        let searched = self.searched.min(window.len());
+        let Some(more) = memchr2(b'\n', 0, &window[searched..]) else {
             self.searched = window.len();
             return match window.len() {
                 len if len < end_max => Ok(None),
@@ -169,7 +171,7 @@ impl Head {
                 _ => Err(Fault::HeadTooLong(limits.head_bytes_max)),
             };
         };
-        let end = self.searched + more;
+        let end = searched + more;
         let line_at = self.line_at;
         if bytes[end] == 0 {
             return Err(match end {

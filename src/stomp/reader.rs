@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod saved;
+
 use std::borrow::Cow;
 
 use super::Limits;

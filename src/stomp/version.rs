@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use serde::{Deserialize, Serialize};
+
 use super::error::excerpt;
 
 /// A version of the protocol that is spoken here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// No escapes, no heart-beats, no NACK; spaces around header names and values do not count.
     V1_0,

@@ -27,6 +27,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// The server met something that it did not expect.
     pub const INTERNAL: Self = Self(1011);
+    /// The server begins anew; the client may come again at once.
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// The server cannot serve the client at present.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// The token that the client came with has expired: one of the codes that section 7.4.2 leaves to applications.

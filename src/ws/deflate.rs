@@ -24,11 +24,12 @@ pub use negotiation::{Answer, Policy, negotiate};
 use std::fmt;
 
 use bytes::BufMut;
+use serde::{Deserialize, Serialize};
 
 use super::frame::Opcode;
 
 /// How far back a compressed message may refer: the base-2 logarithm of so many bytes, 8 to 15 (RFC 7692, section 7.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum WindowBits {
     /// 256 bytes.
@@ -85,7 +86,7 @@ impl WindowBits {
 
 /// What both sides of a connection have agreed on, in two bytes. The values that a window does not have are room for the
 /// variants of enums around it, which is what keeps a session small.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     server_window: WindowBits,
     /// The client's window by its index, and whether it keeps its context.

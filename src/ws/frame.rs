@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use bytes::BufMut;
+use serde::{Deserialize, Serialize};
 
 use super::close::CloseCode;
 
@@ -22,7 +23,7 @@ const LENGTH_IN_16_BITS: u8 = 126;
 const LENGTH_IN_64_BITS: u8 = 127;
 
 /// What a frame is (section 11.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Opcode {
     /// Goes on with the message that an earlier frame began.
     Continuation,
@@ -69,7 +70,7 @@ impl Opcode {
 }
 
 /// A decoded header of a client's frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Whether the frame is its message's last.
     pub fin: bool,

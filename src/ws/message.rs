@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod saved;
+
 use std::borrow::Cow;
+
+pub use saved::{DamagedReader, SavedReader};
 
 use super::close::{self, CloseCode, CloseError};
 use super::deflate::{self, DecompressError, Decompression, History};

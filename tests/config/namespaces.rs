@@ -18,6 +18,7 @@ fn every_setting_of_a_namespace_arrives_in_its_field() {
     let config = from_text(
         "[auth]\nhmac_secret = '0123456789abcdef0123456789abcdef'\n\
          [[namespace]]\nchannels = \"news:*\"\nhistory_size = 100\nhistory_ttl = \"5m\"\nhistory_bytes_max = 65_536\n\
+         histories_bytes_max = 1_000_000\n\
          presence = true\njoin_leave = true\ncache = true\nlatest_every_ms = 250\nslow_consumer = \"drop_oldest\"\n\
          subscribe = \"token\"\npublish = \"nobody\"\nwildcards = true\nsubscribers_max = 7\n\
          [[namespace]]\nchannels = \"news\"\nslow_consumer = 'conflate'\nsubscribe = 'anyone'\n",
@@ -31,6 +32,7 @@ fn every_setting_of_a_namespace_arrives_in_its_field() {
                 history_size: 100,
                 history_ttl: Duration::from_secs(300),
                 history_bytes_max: 65_536,
+                histories_bytes_max: 1_000_000,
                 presence: true,
                 join_leave: true,
                 cache: true,
@@ -245,6 +247,25 @@ fn a_history_that_cannot_hold_the_longest_message_is_warned_of() {
         let config = from_text(text(more)).unwrap();
         assert_eq!(config.validate().unwrap(), warnings, "{more}");
     }
+}
+
+#[test]
+fn a_namespace_whose_histories_have_less_than_one_of_them_may_have_is_warned_of() {
+    let text = |bound: &str| {
+        format!("[[namespace]]\nchannels = 'a*'\nhistory_size = 5\nhistories_bytes_max = {bound}\n")
+    };
+    for bound in ["0", "1_048_576"] {
+        assert_eq!(from_text(text(bound)).unwrap().validate().unwrap(), []);
+    }
+    let warnings = from_text(text("1_048_575")).unwrap().validate().unwrap();
+    let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "histories_bytes_max = 1_048_575 of the channels \"a*\" is less than history_bytes_max = 1_048_576 bytes: no channel \
+             can keep as much as it may"
+        ]
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::publication::{Kind, Recovery};
 
+mod bounds;
+
 fn directory_with(channels_max: usize, namespace: Namespace) -> Directory {
     Directory::new(
         FixedState::with_seed(1),
@@ -17,6 +19,15 @@ fn directory_with(channels_max: usize, namespace: Namespace) -> Directory {
         },
         1,
     )
+}
+
+/// Sets what all histories may have together.
+fn bound(directory: &mut Directory, history_bytes_max: usize) {
+    let limits = DirectoryLimits {
+        history_bytes_max,
+        ..directory.limits
+    };
+    directory.set_rules(0, directory.namespaces.clone(), limits);
 }
 
 fn directory(channels_max: usize) -> Directory {
@@ -184,20 +195,24 @@ fn a_stream_that_nobody_hears_lives_as_long_as_its_history() {
 #[test]
 fn all_histories_together_are_bounded() {
     let mut directory = directory_with(100, with_history());
-    directory.limits.history_bytes_max = 2_000;
+    bound(&mut directory, 2_000);
     for round in 0..3 {
         for channel in 0..50 {
             publish(&mut directory, round, &name(&format!("c{channel}")));
             assert!(directory.history_bytes() <= 2_000);
         }
     }
-    let kept: usize = directory.streams.values().map(Stream::history_bytes).sum();
+    let kept: usize = directory
+        .streams
+        .values()
+        .map(|stream| stream.load().bytes)
+        .sum();
     assert_eq!(kept, directory.history_bytes());
     // What is the newest is what is left.
     let last = directory
         .streams
         .get(&name("c49"))
-        .map(Stream::history_bytes);
+        .map(|stream| stream.load().bytes);
     assert!(last > Some(0));
 }
 
@@ -362,7 +377,7 @@ proptest! {
     ) {
         let namespace = Namespace { latest_every_ms, ..with_history() };
         let mut directory = directory_with(3, namespace);
-        directory.limits.history_bytes_max = history_bytes_max;
+        bound(&mut directory, history_bytes_max);
         let mut now_ms = 0;
         let mut newest: HashMap<(ChannelName, u64), u64> = HashMap::new();
         for (step, channel, pause_ms, payload) in steps {
@@ -389,7 +404,7 @@ proptest! {
                 let before = newest.insert((channel, epoch), offset).unwrap_or(0);
                 prop_assert_eq!(offset, before + 1);
             }
-            let bytes: usize = directory.streams.values().map(Stream::history_bytes).sum();
+            let bytes: usize = directory.streams.values().map(|stream| stream.load().bytes).sum();
             prop_assert_eq!(bytes, directory.history_bytes());
             prop_assert!(bytes <= history_bytes_max);
             prop_assert!(directory.len() <= 3);

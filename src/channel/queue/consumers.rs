@@ -1,10 +1,14 @@
 //! The consumers of one queue: whose turn it is, and what each holds.
 
+mod saved;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use foldhash::quality::FixedState;
+use serde::{Deserialize, Serialize};
 
+pub use self::saved::SavedConsumers;
 use super::message::Message;
 use super::rooms::{ANY_SIZE, Rooms};
 
@@ -25,10 +29,13 @@ pub struct Consumers<C> {
     window_bytes_max: usize,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 struct Consumer<C> {
     name: C,
     window: u32,
     held: Held<C>,
+    /// Counted anew when it is restored.
+    #[serde(skip)]
     held_bytes: usize,
 }
 

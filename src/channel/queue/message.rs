@@ -1,6 +1,7 @@
 //! A message that a queue keeps.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::publication::{Kind, Position, Publication};
 
@@ -9,6 +10,7 @@ use crate::publication::{Kind, Position, Publication};
 pub const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
 /// A message without its number, which is its key wherever it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Message<C> {
     kind: Kind,
     headers: Bytes,

@@ -1,10 +1,13 @@
 //! One queue: what is ready, in order, and the consumers that hold the rest.
 
+mod saved;
+
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use foldhash::quality::FixedState;
 
+pub use self::saved::SavedQueue;
 use super::consumers::Consumers;
 use super::message::Message;
 use super::{Handed, QueueLimits, QueueTally, Verdict};

@@ -44,7 +44,7 @@ const SURVEY_MAX: Duration = Duration::from_secs(5);
 
 /// Every method.
 const METHODS: &str = "publish, broadcast, batch, subscribe, unsubscribe, disconnect, presence, \
-                       presence_stats, history, history_remove, channels, info, reload";
+                       presence_stats, history, history_remove, channels, info, reload, upgrade";
 
 /// The routes of the API.
 pub fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
@@ -122,6 +122,7 @@ async fn call(control: &Control, method: &str, parameters: Bytes) -> Reply {
         "channels" => node::channels(control, &parameters).await,
         "info" => node::info(control, &parameters).await,
         "reload" => node::reload(control, &parameters).await,
+        "upgrade" => node::upgrade(control, &parameters).await,
         _ => Err(ApiError::method_not_found(METHODS)),
     }
 }

@@ -75,6 +75,25 @@ pub async fn info(control: &Control, body: &Bytes) -> Reply {
     ))
 }
 
+/// `upgrade`: whatever program this one's file holds now takes the server over, in this process. The answer is given when it is
+/// known that it can, just before it does.
+pub async fn upgrade(control: &Control, body: &Bytes) -> Reply {
+    if !body.is_empty() {
+        let Nothing {} = parameters(body)?;
+    }
+    let Some(upgrade) = &control.upgrade else {
+        return Err(ApiError::not_available(
+            "this server cannot be upgraded while it runs",
+        ));
+    };
+    match upgrade.clone().begin("POST /api/upgrade").await {
+        Ok(()) => Ok("{}".to_owned()),
+        Err(error) => Err(ApiError::not_available(format!(
+            "not upgraded, and nothing has changed: {error}"
+        ))),
+    }
+}
+
 /// `reload`: the configuration is read again. Without one that can be, or with mistakes in it, nothing changes.
 pub async fn reload(control: &Control, body: &Bytes) -> Reply {
     if !body.is_empty() {

@@ -1,5 +1,7 @@
 //! What clients ask about channels: presence and history.
 
+use serde::{Deserialize, Serialize};
+
 use super::Work;
 use super::connected::{Connected, What, refused};
 use super::fault::Fault;
@@ -10,7 +12,7 @@ use crate::centrifuge::{ErrorReply, encode};
 use crate::channel::{Answer, Question};
 
 /// What was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asked {
     Presence,
     PresenceStats,

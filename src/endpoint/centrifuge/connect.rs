@@ -1,6 +1,7 @@
 //! The connect command: who the client is, and what the server subscribes it to.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::connected::{Connected, refused};
 use super::fault::Fault;
@@ -25,15 +26,17 @@ pub const SERVER: &str = concat!("pushring ", env!("CARGO_PKG_VERSION"));
 ///   place that was told.
 /// - One to a channel that gives its newest publication to newcomers begins behind the reply, too.
 /// - All others begin at once, and the reply waits until they have: what is published behind it comes.
+#[derive(Serialize, Deserialize)]
 pub struct Connecting {
     id: u32,
-    connected: Connected,
+    pub(super) connected: Connected,
     channels: Vec<Promise>,
     /// What the client has said meanwhile.
     said: Vec<u8>,
 }
 
 /// A channel that the server subscribes the client to.
+#[derive(Serialize, Deserialize)]
 struct Promise {
     channel: ChannelName,
     /// What it is to begin with; `None` when it has been asked for.

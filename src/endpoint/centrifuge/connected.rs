@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Work;
 use super::asking::Asked;
 use super::fault::Fault;
@@ -20,6 +22,7 @@ use crate::rules::Identity;
 const QUESTIONS_MAX: usize = 32;
 
 /// See the module's documentation.
+#[derive(Serialize, Deserialize)]
 pub struct Connected {
     /// Who it has proven to be.
     pub(super) identity: Identity,
@@ -33,12 +36,13 @@ pub struct Connected {
 }
 
 /// In a box of its own, because most connections have nothing in it.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Waits {
     all: VecDeque<Waiting>,
 }
 
 /// A command, or something of the server's, that the shard has yet to answer.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Waiting {
     /// What the shard calls it.
     pub number: u32,
@@ -46,6 +50,7 @@ pub(super) struct Waiting {
 }
 
 /// What is answered.
+#[derive(Serialize, Deserialize)]
 pub(super) enum What {
     /// A subscription begins.
     Subscribe(Begins),

@@ -1,5 +1,6 @@
 //! Forms of subscriptions that clients have in common.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::encoding::CentrifugeForm;
@@ -13,11 +14,16 @@ pub struct Forms {
     recent: Vec<Arc<CentrifugeForm>>,
     /// Which one is forgotten next.
     oldest: usize,
+    /// Those of the subscriptions that a live upgrade has carried over, in no order of time; until the next one begins.
+    restored: HashSet<Arc<CentrifugeForm>>,
 }
 
 impl Forms {
     /// The form of a channel.
     pub fn find(&mut self, channel: &str) -> Arc<CentrifugeForm> {
+        if !self.restored.is_empty() {
+            self.restored = HashSet::new();
+        }
         if let Some(form) = self.recent.iter().find(|form| form.channel() == channel) {
             return form.clone();
         }
@@ -30,11 +36,35 @@ impl Forms {
         }
         form
     }
+
+    /// The form of a restored subscription, which it shares with all others to its channel.
+    pub fn restore(&mut self, form: Arc<CentrifugeForm>) -> Arc<CentrifugeForm> {
+        if let Some(known) = self.restored.get(&form) {
+            return known.clone();
+        }
+        self.restored.insert(form.clone());
+        form
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restored_subscriptions_share_forms_in_whatever_order_they_come_and_nothing_is_kept_of_that()
+    {
+        let mut forms = Forms::default();
+        let mut restore =
+            |number| forms.restore(Arc::new(CentrifugeForm::new(&format!("a{number}"))));
+        let first: Vec<_> = (0..100).map(&mut restore).collect();
+        let second: Vec<_> = (0..100).map(&mut restore).collect();
+        for (first, second) in first.iter().zip(&second) {
+            assert!(Arc::ptr_eq(first, second));
+        }
+        forms.find("b");
+        assert!(first.iter().all(|form| Arc::strong_count(form) == 2));
+    }
 
     #[test]
     fn subscriptions_to_the_same_channel_share_a_form_and_others_do_not() {

@@ -17,6 +17,7 @@ mod identity;
 mod ordered;
 mod publishing;
 mod rights;
+mod saved;
 mod settings;
 mod subscribing;
 mod subscriptions;
@@ -25,9 +26,12 @@ mod timing;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
 
 use super::credentials::token_of;
-use super::{ClosedFor, Context, Endpoint, Message, Order, Request, Route, Timeout};
+use super::{
+    ClosedFor, ConnectionName, Context, Endpoint, Message, Order, Request, Route, Timeout,
+};
 use crate::centrifuge::command::{Command, Request as Asked, lines};
 use crate::centrifuge::{Disconnect, ErrorReply, encode};
 use crate::channel::{Answer, Refused};
@@ -63,10 +67,12 @@ struct Centrifuge {
 }
 
 /// A connection's state.
+#[derive(Serialize, Deserialize)]
 struct Client {
     stage: Stage,
 }
 
+#[derive(Serialize, Deserialize)]
 enum Stage {
     /// The connect command is awaited. A token may have come with the handshake.
     New { token: Option<Box<str>> },
@@ -338,10 +344,18 @@ impl Endpoint for Centrifuge {
         self.settings = Arc::new(Settings::new(config));
     }
 
+    fn save(&self, _: ConnectionName, client: &Client) -> Option<Vec<u8>> {
+        client.save()
+    }
+
+    fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<Client> {
+        Client::restore(saved, &mut self.forms)
+    }
+
     /// The close frame itself says it in the protocol's way.
     fn farewell(&mut self, _: &mut Client, code: CloseCode, _: &str, context: &mut Context<'_>) {
         let disconnect = match code {
-            CloseCode::GOING_AWAY => Disconnect::SHUTDOWN,
+            CloseCode::GOING_AWAY | CloseCode::SERVICE_RESTART => Disconnect::SHUTDOWN,
             CloseCode::TRY_AGAIN_LATER => Disconnect::SLOW,
             CloseCode::POLICY => Disconnect::TOO_MANY_REQUESTS,
             CloseCode::INTERNAL => Disconnect::SERVER_ERROR,

@@ -1,6 +1,7 @@
 //! What a client may do in which channel.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Work;
 use crate::access::TokenError;
@@ -10,7 +11,7 @@ use crate::endpoint::credentials::{self, Unauthorized};
 use crate::rules::{Denied, Identity};
 
 /// A subscription that is granted, and what the token that grants it says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Granted {
     /// When the token expires, in ms since 1970.
     pub expires_at_ms: Option<u64>,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Work;
 use super::connected::{Connected, What, refused};
 use super::fault::Fault;
 use super::rights::{self, Granted};
+use super::saved;
 use super::timing::ttl_s;
 use crate::centrifuge::command::{SubRefresh, Subscribe};
 use crate::centrifuge::disconnect::Unsubscribed;
@@ -19,8 +21,10 @@ use crate::encoding::{CentrifugeForm, Form};
 use crate::publication::{Begun, ClientInfo, Position, Recovery, Since};
 
 /// One channel that the client gets the publications of.
+#[derive(Serialize, Deserialize)]
 pub struct Subscription {
     /// Knows the channel; shared by all who are subscribed to it.
+    #[serde(with = "saved::form")]
     pub form: Arc<CentrifugeForm>,
     /// What the shard calls it.
     pub number: u32,
@@ -31,7 +35,7 @@ pub struct Subscription {
 }
 
 /// What a subscription token has brought.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct More {
     /// When it expires.
     pub expires_at_ms: Option<u64>,
@@ -40,6 +44,7 @@ pub struct More {
 }
 
 /// A subscription that has not begun yet, and who waits for that.
+#[derive(Serialize, Deserialize)]
 pub enum Begins {
     /// The client.
     Asked {

@@ -2,9 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
+use serde::{Deserialize, Serialize};
+
 use super::subscribing::Subscription;
 
 /// In the order in which they were asked for.
+#[derive(Serialize, Deserialize)]
 pub enum Subscriptions {
     One(Subscription),
     /// Or none.

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU64;
 
+use serde::{Deserialize, Serialize};
+
 use super::connected::Connected;
 use super::fault::Fault;
 use super::{Settings, Work};
@@ -10,7 +12,7 @@ use crate::centrifuge::{Disconnect, encode};
 use crate::endpoint::{Heartbeat, Timeout};
 
 /// Times of a connection, in ms since 1970. Never 0, which is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// When its token expires.
     expires_at: Option<NonZeroU64>,
@@ -86,7 +88,7 @@ impl Connected {
 
     fn ping(&mut self, work: &mut Work<'_, '_>) {
         let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
-        self.times.pings += 1;
+        self.times.pings = self.times.pings.saturating_add(1);
         self.times.pong_due.get_or_insert(at(due_ms));
         work.context.send_text(encode::PING);
     }

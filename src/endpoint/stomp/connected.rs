@@ -1,10 +1,13 @@
 //! A connected client: what its frames ask for, and what comes for it.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Work;
 use super::destination::Destination;
@@ -19,6 +22,7 @@ use crate::stomp::{Command, Frame, Version};
 use crate::ws::close::CloseCode;
 
 /// See the module's documentation.
+#[derive(Serialize, Deserialize)]
 pub struct Connected {
     pub(super) version: Version,
     /// Who the client is, if it is anybody.
@@ -32,10 +36,11 @@ pub struct Connected {
 }
 
 /// What is under way.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Busy {
     pub(super) transactions: Transactions,
     /// What the shard has yet to answer, in the order in which it was asked.
+    #[serde(with = "saved::waiting")]
     waiting: VecDeque<Waiting>,
     /// DISCONNECT has come, and with it perhaps a receipt.
     leaving: Option<Option<Box<str>>>,

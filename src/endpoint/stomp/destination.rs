@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::ErrorReply;
 use crate::channel::{ChannelName, NameError};
 
@@ -9,7 +11,7 @@ const HELP: &str = "Write /topic/{name} for everyone, /queue/{name} for one cons
                     /user/{login}/{name} to send to one user and /user/{name} to subscribe as that user.";
 
 /// What a destination leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     /// Everyone who is subscribed gets each message.
     Topic(ChannelName),

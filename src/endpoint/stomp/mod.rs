@@ -15,6 +15,7 @@ mod destination;
 mod error;
 mod forms;
 mod rights;
+mod saved;
 mod settings;
 mod subscribe;
 mod subscription;
@@ -23,9 +24,10 @@ mod transaction;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
 
 use super::credentials::token_of;
-use super::{Context, Endpoint, Message, Order, Request, Route, Timeout};
+use super::{ConnectionName, Context, Endpoint, Message, Order, Request, Route, Timeout};
 use crate::channel::Refused;
 use crate::config::Config;
 use crate::publication::{Begun, Position, Publication};
@@ -65,6 +67,7 @@ struct Client {
     stage: Stage,
 }
 
+#[derive(Serialize, Deserialize)]
 enum Stage {
     /// CONNECT is awaited. A token may have come with the handshake.
     Connecting(Option<Box<Presented>>),
@@ -74,6 +77,7 @@ enum Stage {
 }
 
 /// A token.
+#[derive(Serialize, Deserialize)]
 struct Presented(Box<str>);
 
 impl Client {
@@ -300,6 +304,14 @@ impl Endpoint for Stomp {
     /// Connections that are there already keep what they have agreed on.
     fn reloaded(&mut self, config: &Config) {
         self.settings = Arc::new(Settings::new(config));
+    }
+
+    fn save(&self, _: ConnectionName, client: &Client) -> Option<Vec<u8>> {
+        saved::save(client)
+    }
+
+    fn restore(&mut self, _: ConnectionName, saved: &[u8]) -> Option<Client> {
+        saved::restore(saved, &mut self.forms)
     }
 
     fn farewell(

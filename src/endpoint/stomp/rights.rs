@@ -1,5 +1,7 @@
 //! Who a client is, what it may do, and until when.
 
+use serde::{Deserialize, Serialize};
+
 use super::Work;
 use super::connected::Connected;
 use super::destination::Destination;
@@ -11,7 +13,7 @@ use crate::rules::Identity;
 use crate::stomp::{Command, Frame};
 
 /// Who a client is: of most, nobody.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Who {
     /// As it says itself, which counts where the server takes no tokens.
     login: Option<Box<str>>,

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::destination::Destination;
 use crate::encoding::StompForm;
 use crate::publication::{Missed, Position, Publication};
 use crate::stomp::{AckMode, Version};
 
 /// One SUBSCRIBE.
+#[derive(Serialize, Deserialize)]
 pub struct Subscription {
     /// Version, id and destination, shared with all who have the same.
     pub form: Arc<StompForm>,
@@ -23,7 +26,7 @@ pub struct Subscription {
 }
 
 /// A message that was sent and that an ACK or a NACK names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsettled {
     /// Of the subscription.
     pub number: u32,
@@ -43,6 +46,7 @@ pub enum Standing {
 }
 
 /// The messages of an acknowledging subscription.
+#[derive(Serialize, Deserialize)]
 pub struct Window {
     /// Messages that may be unsettled.
     size: usize,
@@ -108,6 +112,13 @@ impl Subscription {
 }
 
 impl Window {
+    /// Counts anew what waits: what a publication counts is the version's own. What counts against the bound stays.
+    pub fn restored(&mut self) {
+        let counted = self.waiting_bytes.saturating_sub(self.granted_bytes);
+        self.waiting_bytes = self.waiting.iter().map(Publication::kept_bytes).sum();
+        self.granted_bytes = self.waiting_bytes.saturating_sub(counted);
+    }
+
     /// Lets so many bytes wait that do not count: what a client has missed does not make it a slow one.
     pub fn grant(&mut self, missed: &Missed) {
         self.granted_bytes += missed.iter().map(Publication::kept_bytes).sum::<usize>();

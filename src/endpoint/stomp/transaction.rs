@@ -1,6 +1,7 @@
 //! Transactions: frames that take effect together, at COMMIT.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::destination::{Destination, excerpt};
 use super::error::ErrorReply;
@@ -10,6 +11,7 @@ use crate::channel::Verdict;
 use crate::publication::Kind;
 
 /// A message to be sent.
+#[derive(Serialize, Deserialize)]
 pub struct Outgoing {
     pub destination: Destination,
     pub kind: Kind,
@@ -19,6 +21,7 @@ pub struct Outgoing {
 }
 
 /// What a frame within a transaction will do.
+#[derive(Serialize, Deserialize)]
 pub enum Action {
     Send(Outgoing),
     Settle(Unsettled, Verdict),
@@ -36,13 +39,21 @@ impl Action {
 }
 
 /// A connection's open transactions.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Transactions {
     open: Vec<(Box<str>, Vec<Action>)>,
+    /// Counted anew when they are restored.
+    #[serde(skip)]
     bytes: usize,
 }
 
 impl Transactions {
+    /// Counts what is open, which has just been read.
+    pub fn restored(&mut self) {
+        let actions = self.open.iter().flat_map(|(_, actions)| actions);
+        self.bytes = actions.map(Action::bytes).sum();
+    }
+
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

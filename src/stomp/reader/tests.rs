@@ -20,10 +20,32 @@ fn feed(
     limits: &Limits,
     version: Option<Version>,
 ) -> (Vec<Said>, Option<FrameError>, usize) {
+    feed_through(pieces, limits, version, |reader| reader)
+}
+
+/// The same with a reader that is saved and restored behind each piece.
+fn feed_saving(
+    pieces: &[&[u8]],
+    limits: &Limits,
+    version: Option<Version>,
+) -> (Vec<Said>, Option<FrameError>, usize) {
+    feed_through(pieces, limits, version, |reader| {
+        let saved = reader.save();
+        Reader::restore(&saved, version).expect("what was saved is restored")
+    })
+}
+
+fn feed_through(
+    pieces: &[&[u8]],
+    limits: &Limits,
+    version: Option<Version>,
+    behind_each: impl Fn(Reader) -> Reader,
+) -> (Vec<Said>, Option<FrameError>, usize) {
     let mut reader = Reader::new();
     let mut said = Vec::new();
     let mut fed = 0;
     for piece in pieces {
+        reader = behind_each(reader);
         fed += piece.len();
         let mut rest = *piece;
         while !rest.is_empty() {

@@ -63,6 +63,16 @@ pub struct DecompressionTally {
 pub struct History(pub(super) Vec<u8>);
 
 impl History {
+    /// The bytes that may be referred to, the last ones last.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A history that ends in those bytes.
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// Whether there is nothing to refer to, and no memory held.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

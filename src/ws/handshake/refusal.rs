@@ -1,14 +1,15 @@
 use std::borrow::Cow;
 
 use bytes::BufMut;
+use serde::{Deserialize, Serialize};
 
 /// A request that is answered with a status and a line of help, after which the connection is
 /// closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     status: u16,
     reason: Cow<'static, str>,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
+    headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 impl Refusal {
@@ -23,7 +24,7 @@ impl Refusal {
 
     /// Adds a header to the answer.
     pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((name, value.into()));
+        self.headers.push((name.into(), value.into()));
         self
     }
 
@@ -55,7 +56,7 @@ impl Refusal {
             out.put_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         // Upgrade is a header of the connection, and must be named as such (RFC 9110, section 7.8).
-        let connection = match self.headers.iter().any(|(name, _)| *name == "Upgrade") {
+        let connection = match self.headers.iter().any(|(name, _)| name == "Upgrade") {
             true => "Upgrade, close",
             false => "close",
         };

@@ -1,6 +1,6 @@
 //! Limits hold at their value and break one above it, as soon as the bytes show it.
 
-use super::{Fault, LIMITS, Limits, Version, feed};
+use super::{Fault, LIMITS, Limits, Reader, Version, feed};
 
 /// Feeds byte by byte: the fault, and how many bytes had been fed when it showed.
 fn fault(input: &[u8], limits: Limits) -> Option<(Fault, usize)> {
@@ -37,6 +37,21 @@ fn a_head_as_long_as_allowed_is_taken() {
             fault(&input, with(max)),
             Some((Fault::HeadTooLong(max), max))
         );
+    }
+}
+
+#[test]
+fn a_head_that_is_too_long_for_a_limit_that_has_become_smaller_is_refused() {
+    let with = |head_bytes_max| Limits {
+        head_bytes_max,
+        ..LIMITS
+    };
+    for begun in ["SEND\nx:12345678901234567890\nyy", "SEND"] {
+        let mut reader = Reader::new();
+        let read = reader.read(begun.as_bytes(), &LIMITS, Some(Version::V1_2));
+        assert!(matches!(read, Ok((taken, None)) if taken == begun.len()));
+        let error = reader.read(b"z\n\n\0", &with(2), Some(Version::V1_2));
+        assert_eq!(error.map(|_| ()).unwrap_err().fault, Fault::HeadTooLong(2));
     }
 }
 

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::{LIMITS, Limits, Said, Version, feed, naive};
+use super::{LIMITS, Limits, Reader, Said, Version, feed, feed_saving, naive};
 
 /// One frame as a client, even a broken one, may write it.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
@@ -150,6 +150,32 @@ proptest! {
         prop_assert_eq!(&said, &naive_said);
         let wrong = error.as_ref().map(|error| (naive::wrong(error), fed - 1));
         prop_assert_eq!(wrong, naive_wrong);
+    }
+
+    #[test]
+    fn wherever_a_reader_is_saved_and_restored_the_same_is_read(
+        stream in stream(),
+        limits in limits(),
+        version in version(),
+        cuts in prop::collection::vec(any::<Index>(), 0..6),
+    ) {
+        let whole = feed(&[&stream], &limits, version);
+        let (said, error, _) = feed_saving(&cut(&stream, &cuts), &limits, version);
+        prop_assert_eq!((&said, &error), (&whole.0, &whole.1));
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        let (said, error, _) = feed_saving(&bytes, &limits, version);
+        prop_assert_eq!((&said, &error), (&whole.0, &whole.1));
+    }
+
+    #[test]
+    fn only_the_beginning_of_an_item_is_a_reader_that_was_saved(
+        saved in stream(),
+        version in version(),
+    ) {
+        // Any bytes: no panic, and what is taken is kept whole.
+        if let Some(reader) = Reader::restore(&saved, version) {
+            prop_assert_eq!(reader.save(), saved);
+        }
     }
 
     #[test]
