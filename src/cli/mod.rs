@@ -1,5 +1,5 @@
 //! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring doctor`,
-//! `pushring token`, `pushring completions`, `pushring man` and `pushring bench`.
+//! `pushring token`, `pushring top`, `pushring completions`, `pushring man` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -14,6 +14,7 @@ mod logging;
 mod man;
 mod serve;
 mod token;
+mod top;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -62,6 +63,7 @@ pub fn run(
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
         Command::Doctor(args) => doctor::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
+        Command::Top(args) => top::run(args, env, out, err),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out, err),
         #[cfg(feature = "bench")]
@@ -91,6 +93,7 @@ Examples:
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
   pushring doctor                            what is wrong with this machine, and the line that mends it
   pushring token --user ann --config /etc/pushring.toml
+  pushring top                               how the server does, once a second
   pushring bench --help                      how fast it is, and others beside it";
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +106,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
+    /// Show a running server's figures in the terminal.
+    Top(top::TopArgs),
     /// Print what bash, zsh or fish needs to complete commands and flags.
     Completions(completions::CompletionsArgs),
     /// Print a manual page, or write all of them.

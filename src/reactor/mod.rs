@@ -34,7 +34,7 @@ pub use probe::{Feature, RingTrial, SendFault};
 pub use rings::try_rings;
 
 use crate::config::Config;
-use crate::metrics::{self, ShardMetrics, TurnBuckets};
+use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::mail::{Delivery, Request};
@@ -126,7 +126,6 @@ struct Reactor {
     batch: Batch,
     exceptions: Vec<Exception>,
     metrics: Arc<ShardMetrics>,
-    turns: TurnBuckets,
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
@@ -171,7 +170,6 @@ impl Reactor {
             batch: Batch::default(),
             exceptions: Vec::new(),
             metrics: parts.metrics,
-            turns: TurnBuckets::default(),
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
@@ -477,7 +475,7 @@ impl Reactor {
         let took = began.elapsed();
         self.turn_count += 1;
         self.turn_ns += took.as_nanos() as u64;
-        self.turns[metrics::turn_bucket(took.as_micros() as u64)] += 1;
+        self.metrics.note_turn(took.as_micros() as u64);
         // Nobody reads more often than that.
         if now_ms != self.published_ms {
             self.published_ms = now_ms;
@@ -489,7 +487,7 @@ impl Reactor {
         let mut counters = self.shard.counters();
         counters.turns = self.turn_count;
         counters.turn_ns = self.turn_ns;
-        self.metrics.publish(&counters, &self.turns);
+        self.metrics.publish(&counters);
     }
 
     /// Tells the control thread that nothing is left to be done.

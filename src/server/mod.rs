@@ -212,6 +212,7 @@ impl Server {
         let control = ControlThread {
             reloader,
             load: plan.load,
+            public,
             listener: listeners.internal,
             calls: resumed
                 .as_mut()

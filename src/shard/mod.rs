@@ -344,6 +344,7 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            recovery_bytes: self.recovered.bytes() as u64,
             crowded_out_channel: crowded_out.channel,
             crowded_out_namespace: crowded_out.namespace,
             crowded_out_shard: crowded_out.shard,
@@ -381,6 +382,7 @@ impl Shard {
     /// ones read again where there is room.
     pub fn end_turn(&mut self) {
         self.finish_closing();
+        self.end_grants();
         if !self.paused.is_empty() && !self.is_congested() {
             for id in std::mem::take(&mut self.paused) {
                 self.resume_reading(id);

@@ -342,17 +342,15 @@ impl Shard {
             return;
         }
         self.telling = true;
-        while let Some((id, number, result)) = self.begun.pop_front() {
-            let missed = result
-                .as_ref()
-                .ok()
-                .and_then(|begun| begun.recovery.missed());
-            let missed = missed.filter(|missed| !missed.is_empty()).cloned();
+        while let Some((id, number, mut result)) = self.begun.pop_front() {
+            let recovery = result.as_mut().ok().map(|begun| &mut begun.recovery);
+            let missed =
+                recovery.and_then(|recovery| self.make_ready(now_ms, id, number, recovery));
             self.call_session(now_ms, id, |session, around| {
                 session.handle_subscribed(number, result, around);
             });
-            if let Some(missed) = missed {
-                self.send_missed(now_ms, id, number, &missed);
+            if let Some((missed, ready)) = missed {
+                self.send_missed(now_ms, id, number, &missed, ready);
             }
         }
         self.telling = false;

@@ -208,6 +208,8 @@ proptest! {
                 }
                 1 => {
                     let (hasher, saved) = (FixedState::with_seed(1), directory.save());
+                    let written = postcard::to_allocvec(&saved).expect("what can be written");
+                    let saved = postcard::from_bytes(&written).expect("what was written");
                     let restored = Directory::restore(hasher, namespaces(&now), limits, 1, 64, now_ms, saved);
                     directory = restored.expect("what was saved");
                 }
