@@ -72,8 +72,7 @@ fn reader(server: &Server, channel: &str) -> JoinHandle<()> {
 
 #[test]
 fn the_figures_follow_a_load_name_the_slow_consumers_channel_and_survive_the_servers_end() {
-    let config =
-        "[slow_consumer]\nbacklog_bytes_max = 67_108_864\nbacklog_age_ms_max = 600_000\n";
+    let config = "[slow_consumer]\nbacklog_bytes_max = 67_108_864\nbacklog_age_ms_max = 600_000\n";
     let mut server = Server::start(Options::with_config(config));
     let mut readers: Vec<_> = (0..10).map(|_| reader(&server, "busy")).collect();
     readers.push(reader(&server, "big"));
@@ -127,16 +126,26 @@ fn a_browser_gets_the_page_under_a_strict_policy_and_everybody_else_the_help() {
     let accept = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
     let page = http.request("GET", "/", &[("Accept", accept)], b"");
     assert_eq!(page.status, 200);
-    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
     assert_eq!(page.header("vary"), Some("Accept"));
     let policy = page.header("content-security-policy").unwrap();
-    for rule in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+    for rule in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "frame-ancestors 'none'",
+    ] {
         assert!(policy.contains(rule), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
     assert!(!page.text().contains("<style") && !page.text().contains(" style="));
     let help = http.get("/");
-    assert_eq!(help.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(
+        help.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
     assert!(help.text().starts_with("pushring, internal listener\n"));
 
     // Whatever the document and its parts refer to is there.
@@ -148,7 +157,11 @@ fn a_browser_gets_the_page_under_a_strict_policy_and_everybody_else_the_help() {
         }
         let answer = http.get(&format!("/{file}"));
         assert_eq!(answer.status, 200, "{file}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{file}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{file}"
+        );
         files.extend(referred_to(&answer.text()));
         seen.push(file);
     }
@@ -160,7 +173,9 @@ fn referred_to(text: &str) -> Vec<String> {
     let in_quotes = text.split(['"', '\'']);
     let files = in_quotes.filter_map(|quoted| {
         let name = quoted.strip_prefix("page/").or(quoted.strip_prefix("./"))?;
-        let is_file = [".js", ".css", ".svg"].iter().any(|end| name.ends_with(end));
+        let is_file = [".js", ".css", ".svg"]
+            .iter()
+            .any(|end| name.ends_with(end));
         is_file.then(|| format!("page/{name}"))
     });
     files.collect()
@@ -211,7 +226,10 @@ fn the_stream_of_figures_is_an_event_stream_with_ids_whose_numbers_add_up() {
         assert_eq!(newest["total"][number], of_each.sum::<u64>(), "{number}");
     }
     let channel = &newest["channels"]["busiest"][0];
-    assert_eq!((&channel["name"], &channel["subscribers"]), (&"a".into(), &5.into()));
+    assert_eq!(
+        (&channel["name"], &channel["subscribers"]),
+        (&"a".into(), &5.into())
+    );
     assert_eq!(newest["channels"]["used"], 1);
     let owner = channel["owner"].as_u64().unwrap() as usize;
     assert_eq!(shards[owner]["publications"], 100);
@@ -225,7 +243,11 @@ fn the_figures_are_for_who_has_a_key_where_there_are_any() {
     assert_eq!(http.get("/live").status, 401);
     let wrong = [("X-API-Key", "wrong")];
     assert_eq!(http.request("GET", "/live", &wrong, b"").status, 401);
-    assert_eq!(http.get("/page/main.js").status, 200, "the page itself holds nothing");
+    assert_eq!(
+        http.get("/page/main.js").status,
+        200,
+        "the page itself holds nothing"
+    );
     let key = format!("X-API-Key: {KEY}");
     let mut stream = Stream::open_with(server.addresses.internal, "/live", &[&key]);
     assert_eq!(next_snapshot(&mut stream)["total"]["connections"], 0);
@@ -235,7 +257,7 @@ fn the_figures_are_for_who_has_a_key_where_there_are_any() {
 fn nobody_is_surveyed_while_nobody_watches() {
     let server = Server::start(Options::default());
     let mut http = server.http();
-    let turns = |http: &mut Http| Metrics::get(http).sum("turns");
+    let turns = |http: &mut Http| Metrics::get(http).sum("turns_total");
     let mut stream = Stream::open(server.addresses.internal, "/live");
     next_snapshot(&mut stream);
     let before = turns(&mut http);
