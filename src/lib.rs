@@ -78,6 +78,7 @@ pub mod session;
 pub mod shard;
 pub mod sse;
 pub mod stomp;
+pub mod systemd;
 pub mod table;
 pub mod ws;
 

@@ -55,6 +55,12 @@ macro_rules! counters {
             pub fn values(&self) -> [u64; DESCRIPTIONS.len()] {
                 [$(self.$field,)*]
             }
+
+            /// The same numbers from their values.
+            pub fn from_values(values: [u64; DESCRIPTIONS.len()]) -> Self {
+                let [$($field,)*] = values;
+                Self { $($field,)* }
+            }
         }
     };
     (@label) => { None };
@@ -184,6 +190,11 @@ impl ShardMetrics {
         std::array::from_fn(|i| self.values[i].load(Ordering::Relaxed))
     }
 
+    /// The newest numbers by their names.
+    pub fn counters(&self) -> Counters {
+        Counters::from_values(self.values())
+    }
+
     /// The newest turn time histogram.
     pub fn turns(&self) -> TurnBuckets {
         std::array::from_fn(|i| self.turns[i].load(Ordering::Relaxed))
@@ -228,6 +239,7 @@ mod tests {
         };
         shared.publish(&counters, &[7; TURN_BOUNDS_US.len() + 1]);
         assert_eq!(shared.values(), counters.values());
+        assert_eq!(shared.counters(), counters);
         assert_eq!(shared.turns(), [7; TURN_BOUNDS_US.len() + 1]);
     }
 }

@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 6] = [
     ],
     &["shard"],
     &["reactor"],
-    &["server", "control", "cluster"],
+    &["server", "control", "cluster", "systemd"],
     &["cli", "main"],
 ];
 
@@ -29,7 +29,7 @@ const FLOORS: [&[&str]; 6] = [
 const BENCH: &str = "bench";
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 13] = [
+const MAY_USE: [(&str, &str); 15] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
@@ -43,6 +43,8 @@ const MAY_USE: [(&str, &str); 13] = [
     ("endpoint", "encoding"),
     ("server", "control"),
     ("server", "cluster"),
+    ("server", "systemd"),
+    ("control", "systemd"),
     ("main", "cli"),
 ];
 

@@ -31,7 +31,7 @@ fn run_os(args: Vec<OsString>, env: &[(&str, &str)]) -> Ran {
         std::iter::once(OsString::from("pushring")).chain(args),
         env.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        |config, _| {
+        |config, _, _| {
             *started.borrow_mut() = Some(config);
             ExitCode::from(STARTED)
         },

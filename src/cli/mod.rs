@@ -22,17 +22,18 @@ use clap::{Args, Parser, Subcommand};
 pub use logging::{Logging, start_logging};
 
 use crate::config::{CONFIG_VARIABLE, Config, Overrides, Source, environment, one_line};
+use crate::reactor::Given;
 
 /// The exit code for arguments or a configuration that cannot be used.
 pub const EXIT_USAGE: u8 = 2;
 
 /// Does what the arguments say (the first one is the program's name), in the environment of this process.
 ///
-/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked and with where
-/// that came from.
+/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked, with where
+/// that came from, and with the sockets that systemd has opened for it.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
 ) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     run(args, environment(), serve, &mut out, &mut err)
@@ -44,7 +45,7 @@ pub fn main(
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     env: impl Iterator<Item = (String, String)>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use ring::digest::{Digest, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use crate::shard::mail::SavedListener;
+
 /// What every state begins with.
 const MAGIC: &[u8; 15] = b"pushring state\n";
 
@@ -41,7 +43,7 @@ pub struct SavedShard {
     /// What its reactor makes of it again.
     pub bytes: Bytes,
     /// Its listening socket.
-    pub listener: RawFd,
+    pub listener: SavedListener,
 }
 
 /// Why a state cannot be read; the fault of whoever has started this program with it.
@@ -135,7 +137,11 @@ mod tests {
             calls: vec![(5, Bytes::from_static(b"GET"))],
             shards: vec![SavedShard {
                 bytes: Bytes::from_static(b"a shard"),
-                listener: 6,
+                listener: SavedListener {
+                    fd: 6,
+                    given: true,
+                    shared: false,
+                },
             }],
         }
     }

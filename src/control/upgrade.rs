@@ -31,6 +31,7 @@ use super::reload::LiveWatch;
 use super::serve::{HandOver, Idle};
 use super::state::{self, SavedShard, State};
 use crate::reactor::sys;
+use crate::systemd::Manager;
 
 /// Names the descriptor of the state to the program that takes it over. Not one of the variables of settings.
 pub const STATE_VARIABLE: &str = "_PUSHRING_STATE";
@@ -112,6 +113,7 @@ pub struct Upgrade {
     program: Program,
     handle: Handle,
     live: LiveWatch,
+    manager: Arc<Manager>,
     hash_seed: u64,
     /// The internal listener's socket, and who has its connections.
     internal: Option<(RawFd, mpsc::Sender<HandOver>)>,
@@ -119,11 +121,12 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Of the server of that handle.
+    /// Of the server of that handle, which tells that manager of each.
     pub fn new(
         program: Program,
         handle: Handle,
         live: LiveWatch,
+        manager: Arc<Manager>,
         hash_seed: u64,
         internal: Option<(RawFd, mpsc::Sender<HandOver>)>,
     ) -> Self {
@@ -131,6 +134,7 @@ impl Upgrade {
             program,
             handle,
             live,
+            manager,
             hash_seed,
             internal,
             one_at_a_time: Mutex::new(()),
@@ -169,10 +173,12 @@ impl Upgrade {
     pub async fn begin(self: Arc<Self>, asked_by: &'static str) -> Result<(), UpgradeError> {
         let (answer, answered) = oneshot::channel();
         tokio::spawn(async move {
+            // The new program says when it is over, too.
+            let _ready_again = self.manager.reloading();
             let tested = match self.test(asked_by).await {
                 Ok(tested) => tested,
                 Err(error) => {
-                    complain(asked_by, &error);
+                    self.complain(asked_by, &error);
                     // Whoever asked may have gone.
                     let _ = answer.send(Err(error));
                     return;
@@ -181,12 +187,17 @@ impl Upgrade {
             let _ = answer.send(Ok(()));
             match tested.become_it().await {
                 Ok(never) => match never {},
-                Err(error) => complain(asked_by, &error),
+                Err(error) => self.complain(asked_by, &error),
             }
         });
         answered
             .await
             .unwrap_or(Err(HoldError::ShuttingDown.into()))
+    }
+
+    fn complain(&self, asked_by: &str, error: &UpgradeError) {
+        tracing::error!("{asked_by}: not upgraded, and nothing has changed: {error}");
+        self.manager.remark(format!("not upgraded: {error}"));
     }
 
     fn test_max(&self) -> Duration {
@@ -212,7 +223,7 @@ impl Upgrade {
         for shard in saved {
             let listener = shard.listener.ok_or(HoldError::ShuttingDown)?;
             sockets.extend(shard.sockets);
-            sockets.push(listener);
+            sockets.push(listener.fd);
             shards.push(SavedShard {
                 bytes: shard.bytes,
                 listener,
@@ -226,10 +237,6 @@ impl Upgrade {
             _release: release,
         })
     }
-}
-
-fn complain(asked_by: &str, error: &UpgradeError) {
-    tracing::error!("{asked_by}: not upgraded, and nothing has changed: {error}");
 }
 
 /// A new program that could take over.

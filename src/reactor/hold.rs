@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::ready::Token;
 use super::{Brain, Reactor, sys};
 use crate::metrics::TurnBuckets;
-use crate::shard::mail::{Delivery, Probed, Saved, UpgradeStep};
+use crate::shard::mail::{Delivery, Probed, Saved, SavedListener, UpgradeStep};
 use crate::shard::{RestoreError, SavedShard, Shard};
 use crate::table::Key;
 
@@ -186,10 +186,11 @@ impl Reactor {
         Saved {
             bytes: bytes.into(),
             sockets: descriptors,
-            listener: self
-                .acceptor
-                .listener()
-                .map(|listener| listener.as_raw_fd()),
+            listener: self.acceptor.listener().map(|listener| SavedListener {
+                fd: listener.socket.as_raw_fd(),
+                given: listener.given,
+                shared: listener.shared,
+            }),
         }
     }
 }

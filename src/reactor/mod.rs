@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod hold;
 mod listen;
+mod listeners;
 mod mailbox;
 mod ready;
 mod rest;
@@ -21,11 +22,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use socket2::Socket;
 
 pub use error::SetupError;
 pub use hold::{ResumeError, check};
 pub use listen::{bind_alone, bind_shared, unanswered_max};
+pub use listeners::{Given, Listener, Listeners};
 pub use mailbox::{Doorbell, Mailboxes};
 
 use crate::config::Config;
@@ -72,7 +73,7 @@ pub struct Parts {
     /// For its brain.
     pub brain: Brain,
     /// Its listening socket.
-    pub listener: Socket,
+    pub listener: Listener,
     /// Its mailboxes.
     pub mail: Mailboxes,
     /// Where its numbers are published.

@@ -37,6 +37,8 @@ impl Shard {
                 connections: self.connections.table.len(),
                 subscriptions: self.counters.subscriptions as usize,
                 channels: self.directory.used(),
+                users: (self.users.len() <= LOOKED_AT_MAX)
+                    .then(|| self.users.hashes(&self.hasher).collect()),
             },
             Survey::User { addressee, order } => {
                 let left = self.connections_of(&addressee);
