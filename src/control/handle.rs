@@ -11,7 +11,7 @@ use super::reload::{self, Prepared};
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
 use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
 use crate::publication::{Draft, Position};
-use crate::shard::mail::{Survey, Surveyed};
+use crate::shard::mail::{Look, Survey, Surveyed};
 use crate::ws::close::CloseCode;
 
 /// Letters that wait for the control thread; more make their senders wait.
@@ -247,6 +247,24 @@ impl Handle {
         };
         let answers = self.survey(survey).await?;
         Ok(answers.into_iter().map(found).collect())
+    }
+
+    /// The busiest channels, so many of each kind and shard, as the shards tell them.
+    pub(crate) async fn busiest(&self, channels_max: usize) -> Result<Vec<Surveyed>, PublishError> {
+        self.survey(Survey::Busiest { channels_max }).await
+    }
+
+    /// What each shard, which is named with it, knows of these channels.
+    pub(crate) async fn looks(
+        &self,
+        channels: Arc<[ChannelName]>,
+    ) -> Result<Vec<(usize, Vec<Look>)>, PublishError> {
+        let looks = |answer| match answer {
+            Surveyed::Looks { shard, looks } => Some((shard, looks)),
+            _ => None,
+        };
+        let answers = self.survey(Survey::Looks(channels)).await?;
+        Ok(answers.into_iter().filter_map(looks).collect())
     }
 
     async fn survey(&self, survey: Survey) -> Result<Vec<Surveyed>, PublishError> {

@@ -100,6 +100,12 @@ impl Fanout {
         all.map(|(channel, local)| (channel, local.subscribers))
     }
 
+    /// The channel of the lane in that slot.
+    pub fn channel_of(&self, lane: u32) -> Option<&ChannelName> {
+        let key = self.lanes.key_at(lane)?;
+        self.lanes.get(key).map(Lane::channel)
+    }
+
     /// All channels: whether they are patterns, and whether their owners want to hear of each that leaves.
     pub fn kinds(&self) -> impl Iterator<Item = (&ChannelName, bool, bool)> {
         let all = self.channels.iter();

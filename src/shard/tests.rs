@@ -8,6 +8,7 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::{Draft, Kind};
 
+mod busiest;
 mod handouts;
 mod merging;
 mod patterns;
