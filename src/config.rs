@@ -139,6 +139,10 @@ settings_table! {
         /// would be given up first anyway.
         history_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
 
+        /// Bytes of missed publications, encoded for subscribers that have come back, that one shard may have waiting to be
+        /// sent, each once however many wait for it. Who comes back while there are more is told of a gap.
+        recovery_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
+
         /// Idempotency keys of publications that one shard remembers for five minutes; with more the oldest are forgotten.
         idempotency_keys_max: usize = 65_536, 0..=10_000_000 "keys a shard", 0 = "every message is published";
 

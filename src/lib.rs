@@ -65,6 +65,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod encoding;
 pub mod endpoint;
 pub mod json;

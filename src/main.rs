@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use pushring::cli;
 use pushring::config::{Config, Source};
 use pushring::reactor::{Given, sys};
-use pushring::server::{Program, Server};
+use pushring::server::{Program, Server, StartError};
 use pushring::systemd::Manager;
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
@@ -49,7 +49,11 @@ fn serve(config: Config, source: Source, given: Given) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("pushring: {error}");
+            let more = match error {
+                StartError::Setup(_) => "; `pushring doctor` says more",
+                _ => "",
+            };
+            eprintln!("pushring: {error}{more}");
             ExitCode::from(cli::EXIT_USAGE)
         }
     }

@@ -56,7 +56,7 @@ macro_rules! counters {
                 [$(self.$field,)*]
             }
 
-            /// The same numbers from their values.
+            /// What [`Counters::values`] has made these numbers of.
             pub fn from_values(values: [u64; DESCRIPTIONS.len()]) -> Self {
                 let [$($field,)*] = values;
                 Self { $($field,)* }
@@ -114,6 +114,8 @@ counters! {
     idempotency_forgotten: Counter "idempotency_keys_forgotten" "Idempotency keys forgotten before their five minutes were over (limits.idempotency_keys_max).";
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
+    recoveries_refused: Counter "recoveries_refused" "Subscribers that were told of a gap because too much waited already for others that had come back (limits.recovery_bytes_max).";
+    recovery_bytes: Gauge "recovery_bytes" "Bytes of missed publications that are encoded for subscribers that have come back, each once.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";
     crowded_out_channel: Counter "histories_cut" {bound = "channel"} "Publications that histories gave up before their time, by the bound in bytes that was passed: the channel's (namespace.history_bytes_max).";
     crowded_out_namespace: Counter "histories_cut" {bound = "namespace"} "That of the namespace's histories together (namespace.histories_bytes_max).";
@@ -143,9 +145,13 @@ counters! {
     turn_ns: Counter "turn_nanoseconds" "Time spent in turns, waiting left out.";
 }
 
-/// Upper bounds of the turn time histogram's buckets, in microseconds; the last bucket has none.
-pub const TURN_BOUNDS_US: [u64; 11] = [
-    10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
+/// Upper bounds of the turn time histogram's buckets, in microseconds; the last bucket has none. Each is at most
+/// a third above the one before it, from 3 µs on.
+pub const TURN_BOUNDS_US: [u64; 58] = [
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400,
+    500, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000,
+    12_000, 15_000, 20_000, 25_000, 30_000, 40_000, 50_000, 60_000, 80_000, 100_000, 120_000,
+    150_000, 200_000, 250_000, 300_000, 400_000, 500_000, 600_000, 800_000, 1_000_000,
 ];
 
 /// Turns by their length: one more bucket than [`TURN_BOUNDS_US`].
@@ -154,6 +160,23 @@ pub type TurnBuckets = [u64; TURN_BOUNDS_US.len() + 1];
 /// The bucket that a turn of that length falls into.
 pub fn turn_bucket(turn_us: u64) -> usize {
     TURN_BOUNDS_US.partition_point(|&bound| bound < turn_us)
+}
+
+/// The bound that so many of a thousand turns did not pass, in microseconds: at most a third more than the
+/// slowest of them took. The last bound where it was more than that; `None` where there were no turns.
+pub fn turn_quantile_us(turns: &TurnBuckets, per_mille: u64) -> Option<u64> {
+    let count: u64 = turns.iter().sum();
+    if count == 0 {
+        return None;
+    }
+    let wanted = (count * per_mille).div_ceil(1_000).max(1);
+    let mut within = 0;
+    let bucket = turns.iter().position(|turns| {
+        within += turns;
+        within >= wanted
+    });
+    let bound = bucket.and_then(|bucket| TURN_BOUNDS_US.get(bucket));
+    bound.or(TURN_BOUNDS_US.last()).copied()
 }
 
 /// One shard's numbers as the control thread sees them.
@@ -174,12 +197,25 @@ impl Default for ShardMetrics {
 
 impl ShardMetrics {
     /// Copies the shard's own numbers here. Only the shard calls it.
-    pub fn publish(&self, counters: &Counters, turns: &TurnBuckets) {
+    pub fn publish(&self, counters: &Counters) {
         for (shared, value) in self.values.iter().zip(counters.values()) {
             shared.store(value, Ordering::Relaxed);
         }
-        for (shared, value) in self.turns.iter().zip(turns) {
-            shared.store(*value, Ordering::Relaxed);
+    }
+
+    /// Counts a turn. Only the shard calls it, so that nothing need be locked: a few ns.
+    pub fn note_turn(&self, turn_us: u64) {
+        let bucket = &self.turns[turn_bucket(turn_us)];
+        bucket.store(bucket.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Counts on from what another process has counted. Only the shard calls it. Where that has counted by other bounds,
+    /// it begins anew.
+    pub fn resume_turns(&self, turns: &[u64]) {
+        if turns.len() == self.turns.len() {
+            for (shared, value) in self.turns.iter().zip(turns) {
+                shared.store(*value, Ordering::Relaxed);
+            }
         }
     }
 
@@ -188,7 +224,7 @@ impl ShardMetrics {
         std::array::from_fn(|i| self.values[i].load(Ordering::Relaxed))
     }
 
-    /// The newest numbers by their names.
+    /// The same by their names.
     pub fn counters(&self) -> Counters {
         Counters::from_values(self.values())
     }
@@ -220,11 +256,42 @@ mod tests {
 
     #[test]
     fn a_turn_falls_into_the_bucket_whose_bound_it_does_not_pass() {
+        let last = TURN_BOUNDS_US.len() - 1;
         assert_eq!(turn_bucket(0), 0);
-        assert_eq!(turn_bucket(10), 0);
-        assert_eq!(turn_bucket(11), 1);
-        assert_eq!(turn_bucket(1_000_000), 10);
-        assert_eq!(turn_bucket(1_000_001), 11);
+        assert_eq!(turn_bucket(1), 0);
+        assert_eq!(turn_bucket(11), turn_bucket(12));
+        assert_eq!(turn_bucket(12) + 1, turn_bucket(13));
+        assert_eq!(turn_bucket(1_000_000), last);
+        assert_eq!(turn_bucket(1_000_001), last + 1);
+    }
+
+    #[test]
+    fn no_bound_is_more_than_a_third_above_the_one_before() {
+        for pair in TURN_BOUNDS_US[2..].windows(2) {
+            assert!(
+                pair[0] < pair[1] && 3 * pair[1] <= 4 * pair[0] + 2,
+                "{pair:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_the_bound_that_so_many_turns_did_not_pass() {
+        let shared = ShardMetrics::default();
+        assert_eq!(turn_quantile_us(&shared.turns(), 990), None);
+        (0..990).for_each(|_| shared.note_turn(7));
+        (0..9).for_each(|_| shared.note_turn(110));
+        shared.note_turn(2_000_000);
+        let turns = shared.turns();
+        assert_eq!(turn_quantile_us(&turns, 500), Some(8));
+        assert_eq!(turn_quantile_us(&turns, 990), Some(8));
+        assert_eq!(turn_quantile_us(&turns, 991), Some(120));
+        assert_eq!(turn_quantile_us(&turns, 1_000), Some(1_000_000));
+        let next = ShardMetrics::default();
+        next.resume_turns(&turns[1..]);
+        assert_eq!(next.turns().iter().sum::<u64>(), 0);
+        next.resume_turns(&turns);
+        assert_eq!(next.turns(), turns);
     }
 
     #[test]
@@ -235,9 +302,8 @@ mod tests {
             turn_ns: 9,
             ..Counters::default()
         };
-        shared.publish(&counters, &[7; TURN_BOUNDS_US.len() + 1]);
+        shared.publish(&counters);
         assert_eq!(shared.values(), counters.values());
         assert_eq!(shared.counters(), counters);
-        assert_eq!(shared.turns(), [7; TURN_BOUNDS_US.len() + 1]);
     }
 }

@@ -22,14 +22,14 @@ const FLOORS: [&[&str]; 6] = [
     &["shard"],
     &["reactor"],
     &["server", "control", "cluster", "systemd"],
-    &["cli", "main"],
+    &["cli", "doctor", "main"],
 ];
 
 /// Uses the lowest floor alone, and only the command line uses it: what measures servers knows none, this one included.
 const BENCH: &str = "bench";
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 15] = [
+const MAY_USE: [(&str, &str); 16] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
@@ -45,6 +45,7 @@ const MAY_USE: [(&str, &str); 15] = [
     ("server", "cluster"),
     ("server", "systemd"),
     ("control", "systemd"),
+    ("cli", "doctor"),
     ("main", "cli"),
 ];
 

@@ -330,6 +330,22 @@ impl Directory {
         used.map(|(channel, stream)| (channel, stream.members()))
     }
 
+    /// How much was published to each channel since the last call: of those that it was anything to, and that have a
+    /// name.
+    pub fn published_since(&mut self) -> impl Iterator<Item = (&ChannelName, u64)> {
+        let all = self.streams.iter_mut();
+        all.filter_map(|(channel, stream)| match stream.count_since() {
+            0 => None,
+            _ if channel.user().is_some() => None,
+            since => Some((channel, u64::from(since))),
+        })
+    }
+
+    /// Where the stream of a channel stands, if there is one.
+    pub fn position(&self, channel: &ChannelName) -> Option<Position> {
+        self.streams.get(channel).map(Stream::position)
+    }
+
     /// Channels that somebody is subscribed to.
     pub fn used(&self) -> usize {
         self.used

@@ -25,6 +25,8 @@ pub struct Stream {
     /// Whether it stands in the queue of streams that may be forgotten.
     #[serde(skip)]
     pub queued: bool,
+    /// The low bits of the offset when [`Stream::count_since`] was called last.
+    counted_to: u32,
     kept: Option<Box<Kept>>,
     counted: Option<Box<Counted>>,
     paced: Option<Box<Paced>>,
@@ -73,6 +75,7 @@ impl Stream {
             interested: ShardSet::default(),
             used_ms: now_ms,
             queued: false,
+            counted_to: 0,
             kept: None,
             counted: None,
             paced: None,
@@ -262,6 +265,19 @@ impl Stream {
             }
             _ => Answer::NotKept,
         }
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Publications since the last call, or since its beginning; right if they are fewer than four billion.
+    pub fn count_since(&mut self) -> u32 {
+        let newest = self.position.offset as u32;
+        let since = newest.wrapping_sub(self.counted_to);
+        self.counted_to = newest;
+        since
     }
 
     /// Gives up the oldest publication that is kept.

@@ -1,5 +1,6 @@
 //! Reaching the shards from any thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +11,7 @@ use super::reload::{self, Prepared};
 use crate::channel::{Answer, ChannelName, Glob, Question, Refused};
 use crate::endpoint::{Addressee, ConnectionName, Order, OrderedSubscription, Payload};
 use crate::publication::{Draft, Position};
-use crate::shard::mail::{Survey, Surveyed};
+use crate::shard::mail::{Look, Survey, Surveyed};
 use crate::ws::close::CloseCode;
 
 /// Letters that wait for the control thread; more make their senders wait.
@@ -86,6 +87,9 @@ pub struct Counts {
     pub subscriptions: usize,
     /// Channels with subscribers.
     pub channels: usize,
+    /// Users with connections, each once on however many shards these are; nothing where a shard has more than 200,000. They
+    /// are told apart by 64 bits of a hash.
+    pub users: Option<usize>,
 }
 
 /// Each channel of a shard with its subscriptions there; nothing where there are more than were asked for.
@@ -205,18 +209,25 @@ impl Handle {
     /// [`PublishError::ShuttingDown`].
     pub async fn counts(&self) -> Result<Counts, PublishError> {
         let mut counts = Counts::default();
+        let mut all_users = Some(HashSet::new());
         for answer in self.survey(Survey::Counts).await? {
             if let Surveyed::Counts {
                 connections,
                 subscriptions,
                 channels,
+                users,
             } = answer
             {
+                all_users = all_users.zip(users).map(|(mut all, users)| {
+                    all.extend(users);
+                    all
+                });
                 counts.connections += connections;
                 counts.subscriptions += subscriptions;
                 counts.channels += channels;
             }
         }
+        counts.users = all_users.map(|all: HashSet<u64>| all.len());
         Ok(counts)
     }
 
@@ -236,6 +247,24 @@ impl Handle {
         };
         let answers = self.survey(survey).await?;
         Ok(answers.into_iter().map(found).collect())
+    }
+
+    /// The busiest channels, so many of each kind and shard, as the shards tell them.
+    pub(crate) async fn busiest(&self, channels_max: usize) -> Result<Vec<Surveyed>, PublishError> {
+        self.survey(Survey::Busiest { channels_max }).await
+    }
+
+    /// What each shard, which is named with it, knows of these channels.
+    pub(crate) async fn looks(
+        &self,
+        channels: Arc<[ChannelName]>,
+    ) -> Result<Vec<(usize, Vec<Look>)>, PublishError> {
+        let looks = |answer| match answer {
+            Surveyed::Looks { shard, looks } => Some((shard, looks)),
+            _ => None,
+        };
+        let answers = self.survey(Survey::Looks(channels)).await?;
+        Ok(answers.into_iter().filter_map(looks).collect())
     }
 
     async fn survey(&self, survey: Survey) -> Result<Vec<Surveyed>, PublishError> {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use super::{Control, api, key, metrics};
+use super::{Control, api, key, live, metrics, page};
 use crate::channel::ChannelName;
 use crate::endpoint::Payload;
 use crate::publication::Kind;
@@ -22,6 +22,8 @@ const HELP: &str = "pushring, internal listener\n\
     POST /api/publish     {\"channel\": \"news\", \"data\": any JSON}\n\
     POST /api/{method}    broadcast, batch, subscribe, unsubscribe, disconnect, presence, presence_stats,\n\
     \x20                     history, history_remove, channels, info, reload, upgrade\n\
+    GET  /                a page to see it all on, in a browser\n\
+    GET  /live            figures once a second, as an event stream (pushring top shows them)\n\
     GET  /metrics         Prometheus text\n\
     GET  /health          200 while the process works\n\
     GET  /ready           200 while new clients should come here, 503 while it drains\n";
@@ -33,9 +35,14 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/pub/{*channel}", post(publish_body).layer(message))
         .route("/pub/", post(publish_body))
         .merge(api::routes(&control))
+        .route("/live", get(live::answer))
         .layer(middleware::from_fn_with_state(control.clone(), key::check));
     Router::new()
-        .route("/", get(async || HELP))
+        .route(
+            "/",
+            get(async |headers: HeaderMap| page::front(&headers, HELP)),
+        )
+        .merge(page::routes())
         .route("/metrics", get(scrape))
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))

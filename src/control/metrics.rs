@@ -12,6 +12,12 @@ use prometheus_client::registry::Registry;
 
 use crate::metrics::{DESCRIPTIONS, Kind, ShardMetrics, TURN_BOUNDS_US};
 
+/// The bounds of turns' lengths that are told, in microseconds: some of those that are counted by, three a decade.
+const TOLD_BOUNDS_US: [u64; 19] = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000,
+    200_000, 500_000, 1_000_000,
+];
+
 /// Reads the shards' numbers at every scrape.
 #[derive(Debug)]
 struct Shards(Vec<Arc<ShardMetrics>>);
@@ -77,9 +83,11 @@ impl Shards {
             let mut within = 0;
             for (bucket, count) in metrics.turns().into_iter().enumerate() {
                 within += count;
-                let bound = TURN_BOUNDS_US
-                    .get(bucket)
-                    .map_or("+Inf".to_owned(), u64::to_string);
+                let bound = match TURN_BOUNDS_US.get(bucket) {
+                    Some(bound) if TOLD_BOUNDS_US.contains(bound) => bound.to_string(),
+                    Some(_) => continue,
+                    None => "+Inf".to_owned(),
+                };
                 let labels = [("shard", shard.to_string()), ("microseconds", bound)];
                 ConstCounter::new(within).encode(metric.encode_family(&labels)?)?;
             }
@@ -102,20 +110,23 @@ mod tests {
             exceptions_full: 3,
             ..Counters::default()
         };
-        let mut turns = [0; TURN_BOUNDS_US.len() + 1];
-        turns[1] = 5;
-        shards[1].publish(&counters, &turns);
+        shards[1].publish(&counters);
+        (0..5).for_each(|_| shards[1].note_turn(29));
         let text = encode(&registry(shards)).unwrap();
         for line in [
             "pushring_deliveries_total{shard=\"1\"} 42",
             "pushring_deliveries_total{shard=\"0\"} 0",
             "pushring_connections{shard=\"1\"} 7",
             "pushring_exceptions_total{shard=\"1\",kind=\"full\"} 3",
-            "pushring_turns_within_total{shard=\"1\",microseconds=\"10\"} 0",
+            "pushring_turns_within_total{shard=\"1\",microseconds=\"20\"} 0",
             "pushring_turns_within_total{shard=\"1\",microseconds=\"50\"} 5",
             "pushring_turns_within_total{shard=\"1\",microseconds=\"+Inf\"} 5",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
+        }
+        for bound in TOLD_BOUNDS_US {
+            let told = format!("{{shard=\"0\",microseconds=\"{bound}\"}} 0");
+            assert!(text.contains(&told), "{bound} is no bound of turns");
         }
         for description in DESCRIPTIONS {
             assert!(text.contains(&format!("# TYPE pushring_{} ", description.family)));

@@ -8,9 +8,11 @@ mod handle;
 mod hold;
 mod http;
 mod key;
+pub(crate) mod live;
 mod metrics;
 mod node;
 mod office;
+mod page;
 mod reload;
 mod serve;
 mod state;
@@ -19,7 +21,7 @@ pub mod upgrade;
 
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -34,6 +36,7 @@ pub use state::{State, StateError, hex};
 
 use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
+use live::Live;
 use node::Node;
 use upgrade::Upgrade;
 
@@ -41,28 +44,35 @@ use upgrade::Upgrade;
 pub struct Control {
     handle: Handle,
     registry: Registry,
-    live: LiveWatch,
+    shards: Vec<Arc<ShardMetrics>>,
+    config: LiveWatch,
+    /// Where clients connect.
+    public: SocketAddr,
+    live: Live,
     reload: Option<Arc<Reload>>,
     upgrade: Option<Arc<Upgrade>>,
     node: Node,
 }
 
 impl Control {
-    /// For a server whose shards all run. Without a `reload` it knows no configuration to read again, without an `upgrade` no
-    /// program to become.
+    /// For a server whose shards all run, and whose clients connect at `public`. Without a `reload` it knows no
+    /// configuration to read again, without an `upgrade` no program to become.
     pub fn new(
-        live: LiveWatch,
+        config: LiveWatch,
+        public: SocketAddr,
         handle: Handle,
         shards: Vec<Arc<ShardMetrics>>,
         reload: Option<Arc<Reload>>,
         upgrade: Option<Arc<Upgrade>>,
     ) -> Arc<Self> {
-        let node = Node::new(live.borrow().config.listen);
         Arc::new(Self {
             handle,
-            registry: metrics::registry(shards),
-            node,
-            live,
+            registry: metrics::registry(shards.clone()),
+            shards,
+            node: Node::new(public),
+            config,
+            public,
+            live: Live::new(),
             reload,
             upgrade,
         })
@@ -70,12 +80,12 @@ impl Control {
 
     /// The longest message, in bytes.
     fn message_bytes_max(&self) -> usize {
-        self.live.borrow().config.limits.message_bytes_max
+        self.config.borrow().config.limits.message_bytes_max
     }
 
     /// What holds for calls at this moment: which API keys there are.
     fn rules(&self) -> Arc<Rules> {
-        self.live.borrow().rules.clone()
+        self.config.borrow().rules.clone()
     }
 }
 
@@ -90,7 +100,8 @@ pub async fn serve(
     hand_overs: mpsc::Receiver<HandOver>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let serve = Serve::new(listener, http::router(control), open)?;
+    let router = http::router(control.clone());
+    let serve = Serve::new(listener, router, open, move || control.live.end())?;
     tokio::select! {
         () = serve.run(hand_overs) => {}
         () = end => {}

@@ -55,12 +55,15 @@ pub struct Serve {
     listener: TcpListener,
     router: Router,
     connections: JoinSet<Option<Idle>>,
+    /// Ends the answers that would not end by themselves.
+    end_streams: Box<dyn Fn() + Send>,
     /// Set while connections are to end between two requests.
     collect: watch::Sender<bool>,
 }
 
 impl Serve {
-    /// Of a listening socket, and with connections that are open already.
+    /// Of a listening socket, and with connections that are open already. `end_streams` is called when connections are
+    /// handed over: their answers are to end.
     ///
     /// # Errors
     /// When the socket cannot be watched.
@@ -68,11 +71,13 @@ impl Serve {
         listener: std::net::TcpListener,
         router: Router,
         open: Vec<Idle>,
+        end_streams: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
         let mut serve = Self {
             listener: TcpListener::from_std(listener)?,
             router,
             connections: JoinSet::new(),
+            end_streams: Box::new(end_streams),
             collect: watch::Sender::new(false),
         };
         serve.take_up(open);
@@ -98,6 +103,7 @@ impl Serve {
 
     async fn hand_over(&mut self, hand_over: HandOver) {
         self.collect.send_replace(true);
+        (self.end_streams)();
         let mut idle = Vec::new();
         let collecting = async {
             while let Some(ended) = self.connections.join_next().await {

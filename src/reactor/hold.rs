@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::clock::Clock;
 use super::ready::Token;
 use super::{Brain, Reactor, sys};
-use crate::metrics::TurnBuckets;
 use crate::shard::mail::{Delivery, Probed, Saved, SavedListener, UpgradeStep};
 use crate::shard::{RestoreError, SavedShard, Shard};
 use crate::table::Key;
@@ -50,7 +49,7 @@ pub struct SavedReactor {
     clock_began_ns: u64,
     shard: SavedShard,
     sockets: Vec<(Key, RawFd)>,
-    turns: TurnBuckets,
+    turns: Vec<u64>,
     turn_count: u64,
     turn_ns: u64,
 }
@@ -97,7 +96,7 @@ fn restore(brain: &Brain, saved: SavedShard, now_ms: u64) -> Result<Shard, Resto
 pub struct Resumed {
     clock: Clock,
     sockets: Vec<(Key, RawFd)>,
-    turns: TurnBuckets,
+    turns: Vec<u64>,
     turn_count: u64,
     turn_ns: u64,
 }
@@ -123,7 +122,7 @@ impl Reactor {
     /// Goes on with a shard that was saved: `self` has been made with its brain.
     pub(super) fn resume(&mut self, resumed: Resumed) -> Result<(), ResumeError> {
         self.clock = resumed.clock;
-        self.turns = resumed.turns;
+        self.metrics.resume_turns(&resumed.turns);
         self.turn_count = resumed.turn_count;
         self.turn_ns = resumed.turn_ns;
         for (id, fd) in resumed.sockets {
@@ -177,7 +176,7 @@ impl Reactor {
             clock_began_ns: self.clock.began_ns(),
             shard: self.shard.save(),
             sockets,
-            turns: self.turns,
+            turns: self.metrics.turns().to_vec(),
             turn_count: self.turn_count,
             turn_ns: self.turn_ns,
         };

@@ -10,8 +10,10 @@ mod hold;
 mod listen;
 mod listeners;
 mod mailbox;
+mod probe;
 mod ready;
 mod rest;
+mod rings;
 mod send_ring;
 mod sockets;
 pub mod sys;
@@ -25,12 +27,14 @@ use bytes::Bytes;
 
 pub use error::SetupError;
 pub use hold::{ResumeError, check};
-pub use listen::{bind_alone, bind_shared, unanswered_max};
+pub use listen::{bind_alone, bind_shared, try_address, unanswered_max};
 pub use listeners::{Given, Listener, Listeners};
 pub use mailbox::{Doorbell, Mailboxes};
+pub use probe::{Feature, RingTrial, SendFault};
+pub use rings::try_rings;
 
 use crate::config::Config;
-use crate::metrics::{self, ShardMetrics, TurnBuckets};
+use crate::metrics::ShardMetrics;
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::mail::{Delivery, Request};
@@ -51,10 +55,6 @@ const MAIL_A_TURN: usize = 1_024;
 
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
-
-/// How long there may be no memory for rings after an upgrade, and how often it is tried.
-const RINGS_MAX: Duration = Duration::from_secs(2);
-const RINGS_EVERY: Duration = Duration::from_millis(2);
 
 /// What a shard's brain is made with.
 pub struct Brain {
@@ -94,7 +94,7 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     {
         tracing::warn!("cannot stay on core {core}: {error}");
     }
-    match rings(&parts) {
+    match rings::set_up(&parts.brain.config, parts.saved.is_some()) {
         Ok((runtime, ring)) => {
             runtime.block_on(async {
                 match Reactor::new(parts, ring) {
@@ -109,47 +109,6 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
             ready(Err(error));
         }
     }
-}
-
-/// Sets both rings up. Where the process has just been upgraded in place, the kernel may still count the rings of the program
-/// before it: then there is room for these a moment later.
-fn rings(parts: &Parts) -> Result<(tokio_uring::Runtime, SendRing), SetupError> {
-    let config = &parts.brain.config;
-    let began = Instant::now();
-    loop {
-        let rings = runtime(config.reactor.ring_entries).and_then(|runtime| {
-            let ring = SendRing::new(config.fanout.scatter_entries);
-            Ok((runtime, ring.map_err(SetupError::from_ring)?))
-        });
-        let again = parts.saved.is_some() && began.elapsed() < RINGS_MAX;
-        match rings {
-            Err(SetupError::NoMemory { .. }) if again => std::thread::sleep(RINGS_EVERY),
-            rings => return rings,
-        }
-    }
-}
-
-/// Sets both rings up as small as they can be, to see whether that is allowed here.
-///
-/// # Errors
-/// [`SetupError`].
-pub fn try_rings() -> Result<(), SetupError> {
-    runtime(1)?;
-    SendRing::new(1).map_err(SetupError::from_ring)?;
-    Ok(())
-}
-
-fn runtime(entries: u32) -> Result<tokio_uring::Runtime, SetupError> {
-    let mut ring = tokio_uring::uring_builder();
-    // One thread submits, so the kernel need not lock against others; completions are run when
-    // the thread enters the kernel anyway instead of interrupting it; and a burst of completions
-    // finds room without the kernel's overflow list.
-    ring.setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_cqsize(entries * 4);
-    let mut builder = tokio_uring::builder();
-    builder.entries(entries).uring_builder(&ring);
-    tokio_uring::Runtime::new(&builder).map_err(SetupError::from_ring)
 }
 
 struct Reactor {
@@ -167,7 +126,6 @@ struct Reactor {
     batch: Batch,
     exceptions: Vec<Exception>,
     metrics: Arc<ShardMetrics>,
-    turns: TurnBuckets,
     turn_count: u64,
     turn_ns: u64,
     published_ms: u64,
@@ -212,7 +170,6 @@ impl Reactor {
             batch: Batch::default(),
             exceptions: Vec::new(),
             metrics: parts.metrics,
-            turns: TurnBuckets::default(),
             turn_count: 0,
             turn_ns: 0,
             published_ms: u64::MAX,
@@ -518,7 +475,7 @@ impl Reactor {
         let took = began.elapsed();
         self.turn_count += 1;
         self.turn_ns += took.as_nanos() as u64;
-        self.turns[metrics::turn_bucket(took.as_micros() as u64)] += 1;
+        self.metrics.note_turn(took.as_micros() as u64);
         // Nobody reads more often than that.
         if now_ms != self.published_ms {
             self.published_ms = now_ms;
@@ -530,7 +487,7 @@ impl Reactor {
         let mut counters = self.shard.counters();
         counters.turns = self.turn_count;
         counters.turn_ns = self.turn_ns;
-        self.metrics.publish(&counters, &self.turns);
+        self.metrics.publish(&counters);
     }
 
     /// Tells the control thread that nothing is left to be done.

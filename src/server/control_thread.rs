@@ -1,7 +1,7 @@
 //! The thread that is no shard: the handle's letters, the internal listener, signals.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,6 +30,8 @@ pub struct ControlThread {
     pub reloader: Reloader,
     /// Where the configuration is read again, if that can be.
     pub load: Option<Load>,
+    /// Where clients connect.
+    pub public: SocketAddr,
     /// The internal listener's socket.
     pub listener: Option<TcpListener>,
     /// Open connections of it, and what has been read from each.
@@ -107,7 +109,14 @@ impl ControlThread {
             let office = Office::open(self.mail, self.letters, shards, hash_seed, self.reloader)?;
             (office, calls)
         };
-        let control = Control::new(live, self.handle, self.metrics, reload, upgrade);
+        let control = Control::new(
+            live,
+            self.public,
+            self.handle,
+            self.metrics,
+            reload,
+            upgrade,
+        );
         let internal = self.listener.map(|listener| Internal {
             listener,
             calls,

@@ -49,7 +49,7 @@ use control_thread::ControlThread;
 use resume::Resumed;
 
 /// File descriptors that are no connections: rings, bells, listeners, the internal listener's.
-const FILES_ASIDE: u64 = 64;
+pub const FILES_ASIDE: u64 = 64;
 
 /// Why the server does not start, in one line with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -212,6 +212,7 @@ impl Server {
         let control = ControlThread {
             reloader,
             load: plan.load,
+            public,
             listener: listeners.internal,
             calls: resumed
                 .as_mut()

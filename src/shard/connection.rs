@@ -350,6 +350,12 @@ impl Connections {
         self.gates[slot as usize] &= !STALLED;
     }
 
+    /// The slots of connections that have a backlog.
+    pub fn stalled(&self) -> impl Iterator<Item = u32> {
+        let slots = self.gates.iter().zip(0..);
+        slots.filter_map(|(gate, slot)| (gate & STALLED != 0).then_some(slot))
+    }
+
     /// Whether the connection has a backlog.
     pub fn is_stalled(&self, slot: u32) -> bool {
         self.gates

@@ -8,7 +8,7 @@ use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
 use super::overlaps::Overlaps;
-use crate::channel::{ChannelName, SlowPolicy};
+use crate::channel::{ChannelName, Namespaces, SlowPolicy};
 use crate::encoding::Encoding;
 use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
@@ -62,6 +62,14 @@ impl Fanout {
         self.full = pending.filter(|&bytes| bytes >= lane_bytes_max).count();
     }
 
+    /// From now on these namespaces say what is done about subscribers that are behind.
+    pub(super) fn set_namespaces(&mut self, namespaces: &Namespaces) {
+        for lane in self.lanes.values_mut() {
+            let policy = namespaces.of(lane.channel().as_str()).slow_consumer;
+            lane.set_policy(policy);
+        }
+    }
+
     /// Whether some lane must be flushed before anything is added.
     pub fn is_full(&self) -> bool {
         self.full > 0
@@ -90,6 +98,12 @@ impl Fanout {
     pub fn subscribers(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
         let all = self.channels.iter();
         all.map(|(channel, local)| (channel, local.subscribers))
+    }
+
+    /// The channel of the lane in that slot.
+    pub fn channel_of(&self, lane: u32) -> Option<&ChannelName> {
+        let key = self.lanes.key_at(lane)?;
+        self.lanes.get(key).map(Lane::channel)
     }
 
     /// All channels: whether they are patterns, and whether their owners want to hear of each that leaves.

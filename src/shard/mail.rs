@@ -108,6 +108,13 @@ pub enum Survey {
     },
     /// How much there is of everything.
     Counts,
+    /// The channels with the most publications since this was asked the last time, and those with the most subscribers.
+    Busiest {
+        /// So many of each kind.
+        channels_max: usize,
+    },
+    /// How these channels are at this moment.
+    Looks(Arc<[ChannelName]>),
     /// Have the connections of a user do something.
     User {
         /// Which of them.
@@ -132,9 +139,38 @@ pub enum Surveyed {
         subscriptions: usize,
         /// Channels with subscribers that the shard owns.
         channels: usize,
+        /// The users who have connections there, by what all shards hash their names to; nothing where there are more than
+        /// one turn looks at.
+        users: Option<Vec<u64>>,
+    },
+    /// Channels that the shard owns with their publications since the last time, and channels with their subscriptions
+    /// on the shard: each of these the most first, and none that is a single user's.
+    Busiest {
+        /// By publications.
+        published: Vec<(ChannelName, u64)>,
+        /// By subscriptions.
+        subscribed: Vec<(ChannelName, usize)>,
+    },
+    /// How the channels are.
+    Looks {
+        /// Who says so.
+        shard: usize,
+        /// Of each channel, in the order in which they were asked for.
+        looks: Vec<Look>,
     },
     /// So many connections have been told.
     Told(usize),
+}
+
+/// What one shard knows of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Subscriptions on the shard.
+    pub subscribers: usize,
+    /// How many of them are those of connections that have a backlog.
+    pub behind: usize,
+    /// Where the channel stands, if the shard owns it and it is there.
+    pub position: Option<Position>,
 }
 
 /// What the drivers of all shards are told during a live upgrade.

@@ -1,13 +1,19 @@
 //! What the control thread asks of all shards at once.
 
+use std::collections::HashMap;
+
+use super::connection::Place;
 use super::lifecycle::name_of;
-use super::mail::{Delivery, Survey, Surveyed, Ticket};
+use super::mail::{Delivery, Look, Survey, Surveyed, Ticket};
 use super::{ConnectionId, Shard};
 use crate::channel::{ChannelName, Glob};
 use crate::endpoint::{Addressee, Order};
 
 /// Channels that are looked at for one answer: some 20 ms, as long as a turn may send.
 const LOOKED_AT_MAX: usize = 200_000;
+
+/// Connections with backlogs that are looked at for one answer; so many are behind only where everything is.
+const BEHIND_LOOKED_AT_MAX: usize = 10_000;
 
 /// Something that a user's connections are to do, as many of them in one turn as the turn may send to.
 pub struct Errand {
@@ -37,6 +43,13 @@ impl Shard {
                 connections: self.connections.table.len(),
                 subscriptions: self.counters.subscriptions as usize,
                 channels: self.directory.used(),
+                users: (self.users.len() <= LOOKED_AT_MAX)
+                    .then(|| self.users.hashes(&self.hasher).collect()),
+            },
+            Survey::Busiest { channels_max } => self.survey_busiest(channels_max),
+            Survey::Looks(channels) => Surveyed::Looks {
+                shard: self.identity.shard,
+                looks: self.look_at(&channels),
             },
             Survey::User { addressee, order } => {
                 let left = self.connections_of(&addressee);
@@ -107,8 +120,75 @@ impl Shard {
         }
     }
 
+    fn survey_busiest(&mut self, channels_max: usize) -> Surveyed {
+        if self.fanout.channels().max(self.directory.len()) > LOOKED_AT_MAX {
+            return Surveyed::TooManyChannels;
+        }
+        let published = most(self.directory.published_since(), channels_max);
+        let subscribed = self.fanout.subscribers();
+        let subscribed = subscribed.filter(|(channel, _)| channel.user().is_none());
+        Surveyed::Busiest {
+            published,
+            subscribed: most(subscribed, channels_max),
+        }
+    }
+
+    fn look_at(&self, channels: &[ChannelName]) -> Vec<Look> {
+        let look = |channel: &ChannelName| Look {
+            subscribers: self
+                .fanout
+                .subscribers_of(channel.as_str())
+                .map_or(0, |(_, subscribers)| subscribers),
+            behind: 0,
+            position: self.directory.position(channel),
+        };
+        let mut looks: Vec<Look> = channels.iter().map(look).collect();
+        if self.counters.backlogged == 0 {
+            return looks;
+        }
+        let places: HashMap<&ChannelName, usize> = channels.iter().zip(0..).collect();
+        for slot in self.connections.stalled().take(BEHIND_LOOKED_AT_MAX) {
+            let id = self.connections.table.key_at(slot);
+            let Some(connection) = id.and_then(|id| self.connections.table.get(id)) else {
+                continue;
+            };
+            for subscription in connection.subscriptions.iter() {
+                let channel = match &subscription.place {
+                    Place::Active { lane, .. } => self.fanout.channel_of(*lane),
+                    Place::Handed(place) => Some(&place.0),
+                    Place::Pending(_) | Place::Queue(_) => None,
+                };
+                if let Some(&place) = channel.and_then(|channel| places.get(channel)) {
+                    looks[place].behind += 1;
+                }
+            }
+        }
+        looks
+    }
+
     fn connections_of(&self, addressee: &Addressee) -> Vec<ConnectionId> {
         let session = |key| name_of(&self.identity, key).to_string();
         self.users.find(addressee, session)
     }
+}
+
+/// The channels with the highest numbers, the highest first.
+fn most<'a, N: Copy + Ord>(
+    channels: impl Iterator<Item = (&'a ChannelName, N)>,
+    channels_max: usize,
+) -> Vec<(ChannelName, N)> {
+    let mut found: Vec<(N, &ChannelName)> = channels
+        .map(|(channel, number)| (number, channel))
+        .collect();
+    // Those of the same number by their names, so that the list does not change where nothing does.
+    let order = |one: &(N, &ChannelName), other: &(N, &ChannelName)| {
+        other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1))
+    };
+    if found.len() > channels_max {
+        found.select_nth_unstable_by(channels_max, order);
+        found.truncate(channels_max);
+    }
+    found.sort_unstable_by(order);
+    let owned = |(number, channel): (N, &ChannelName)| (channel.clone(), number);
+    found.into_iter().map(owned).collect()
 }

@@ -8,6 +8,8 @@ use super::*;
 use crate::channel::ChannelName;
 use crate::publication::{Draft, Kind};
 
+mod busiest;
+mod drain;
 mod handouts;
 mod merging;
 mod patterns;

@@ -185,6 +185,11 @@ impl Server {
         }
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address of a path on the public listener.
     pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.addresses.public)
