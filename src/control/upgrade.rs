@@ -151,7 +151,7 @@ impl Upgrade {
         let alone = alone.map_err(|_| UpgradeError::UnderWay)?;
         let mut file = sys::memory_file(c"pushring state").map_err(UpgradeError::State)?;
         let held = self.hold(false).await?;
-        let sum = held.write(&mut file, Vec::new())?;
+        let sum = held.write(&mut file, None, Vec::new())?;
         drop(held);
         let mut tester = Tester::start(&self.program, &file, self.test_max())?;
         tester.expect(&sum).await?;
@@ -290,7 +290,7 @@ impl Tested<'_> {
         inherited.extend(calls.iter().map(|(fd, _)| *fd));
         inherited.extend(upgrade.internal.iter().map(|(fd, _)| *fd));
         inherited.push(self.file.as_raw_fd());
-        let sum = held.write(&mut self.file, calls)?;
+        let sum = held.write(&mut self.file, self.tester.child.id(), calls)?;
         self.tester.again(&sum).await?;
         execute(program, self.file.as_raw_fd(), &inherited)
             .map_err(|error| program.not_started(error))
@@ -310,7 +310,12 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// Writes the state; its checksum as text.
-    fn write(&self, file: &mut File, calls: Vec<(RawFd, Bytes)>) -> Result<String, UpgradeError> {
+    fn write(
+        &self,
+        file: &mut File,
+        tester: Option<u32>,
+        calls: Vec<(RawFd, Bytes)>,
+    ) -> Result<String, UpgradeError> {
         let shards = self.shards.iter().map(|shard| SavedShard {
             bytes: shard.bytes.clone(),
             listener: shard.listener,
@@ -320,6 +325,7 @@ impl Held<'_> {
             rests_since_ns: self.rests_since_ns,
             hash_seed: self.upgrade.hash_seed,
             internal: self.upgrade.internal.as_ref().map(|(fd, _)| *fd),
+            tester,
             calls,
             shards: shards.collect(),
         };
