@@ -1,5 +1,6 @@
 //! Reaching the shards from any thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -86,6 +87,9 @@ pub struct Counts {
     pub subscriptions: usize,
     /// Channels with subscribers.
     pub channels: usize,
+    /// Users with connections, each once on however many shards these are; nothing where a shard has more than 200,000. They
+    /// are told apart by 64 bits of a hash.
+    pub users: Option<usize>,
 }
 
 /// Each channel of a shard with its subscriptions there; nothing where there are more than were asked for.
@@ -205,18 +209,25 @@ impl Handle {
     /// [`PublishError::ShuttingDown`].
     pub async fn counts(&self) -> Result<Counts, PublishError> {
         let mut counts = Counts::default();
+        let mut all_users = Some(HashSet::new());
         for answer in self.survey(Survey::Counts).await? {
             if let Surveyed::Counts {
                 connections,
                 subscriptions,
                 channels,
+                users,
             } = answer
             {
+                all_users = all_users.zip(users).map(|(mut all, users)| {
+                    all.extend(users);
+                    all
+                });
                 counts.connections += connections;
                 counts.subscriptions += subscriptions;
                 counts.channels += channels;
             }
         }
+        counts.users = all_users.map(|all: HashSet<u64>| all.len());
         Ok(counts)
     }
 

@@ -139,6 +139,9 @@ pub enum Surveyed {
         subscriptions: usize,
         /// Channels with subscribers that the shard owns.
         channels: usize,
+        /// The users who have connections there, by what all shards hash their names to; nothing where there are more than
+        /// one turn looks at.
+        users: Option<Vec<u64>>,
     },
     /// Channels that the shard owns with their publications since the last time, and channels with their subscriptions
     /// on the shard: each of these the most first, and none that is a single user's.

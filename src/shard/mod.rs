@@ -136,6 +136,8 @@ pub struct Shard {
     users: Users,
     /// What users' connections have yet to be told.
     errands: VecDeque<Errand>,
+    /// Subscriptions to channels that a reload has closed to all clients, by their connections' numbers.
+    forbidden: VecDeque<(ConnectionId, u32)>,
     /// Connections that this turn may still tell something.
     orders_left: usize,
     /// What all its connections and lanes compress and decompress with.
@@ -205,6 +207,7 @@ impl Shard {
             idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
             users: Users::new(hasher.clone()),
             errands: VecDeque::new(),
+            forbidden: VecDeque::new(),
             orders_left: 0,
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
@@ -313,6 +316,7 @@ impl Shard {
             || !self.confirmations.is_empty()
             || self.has_handouts()
             || !self.errands.is_empty()
+            || !self.forbidden.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -374,6 +378,7 @@ impl Shard {
         self.hands_left = self.config.fanout.sends_per_turn_max;
         self.orders_left = self.config.fanout.sends_per_turn_max;
         self.run_errands(now_ms);
+        self.end_forbidden(now_ms);
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }

@@ -160,16 +160,13 @@ fn the_configuration_changes_nothing_and_has_every_setting_behind_a_number_sign(
 #[test]
 fn the_program_of_the_package_serves() {
     let root = unpacked("program");
-    let program = root.join("usr/bin/pushring").to_str().unwrap().to_owned();
-    // It is started in place of the tests' own.
-    let instead = r#"shift && exec "$0" "$@""#;
-    let wrapper = ["sh", "-c", instead, &program];
+    let program = root.join("usr/bin/pushring");
     let server = Server::start(Options {
-        wrapper: wrapper.map(str::to_owned).to_vec(),
+        program: Some(program.clone()),
         ..Options::default()
     });
     let running = fs::read_link(format!("/proc/{}/exe", server.pid())).unwrap();
-    assert_eq!(running, PathBuf::from(&program));
+    assert_eq!(running, program);
     let mut subscriber = Socket::open(server.addresses.public, "/sub/news");
     server.http().publish("news", "out of the package");
     assert_eq!(subscriber.message(), Message::text("out of the package"));
