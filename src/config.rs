@@ -139,6 +139,10 @@ settings_table! {
         /// would be given up first anyway.
         history_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
 
+        /// Bytes of missed publications, encoded for subscribers that have come back, that one shard may have waiting to be
+        /// sent, each once however many wait for it. Who comes back while there are more is told of a gap.
+        recovery_bytes_max: usize = 268_435_456, 1_024..=1_099_511_627_776 "bytes a shard";
+
         /// Idempotency keys of publications that one shard remembers for five minutes; with more the oldest are forgotten.
         idempotency_keys_max: usize = 65_536, 0..=10_000_000 "keys a shard", 0 = "every message is published";
 
@@ -168,6 +172,10 @@ settings_table! {
 
         /// How long a new program may take to say whether it can take the server over in a live upgrade.
         upgrade_test_ms: u64 = 10_000, 10..=600_000 "milliseconds";
+
+        /// How long a server that is told to end (SIGTERM) goes on as before, but for `/ready`, which answers 503 at once: so long a
+        /// load balancer may take to notice, and sends clients here meanwhile.
+        ready_delay_ms: u64 = 0, 0..=600_000 "milliseconds", 0 = "connections are closed at once";
 
         /// How long a channel that has no subscriber and gets no message is kept.
         channel_idle_ms: u64 = 60_000, 10..=86_400_000 "milliseconds";
@@ -323,13 +331,15 @@ settings_table! {
         listen_backlog: u32 = 4_096, 1..=65_535 "connections a listening socket";
     }
 
-    /// What the server writes to standard error.
+    /// What the server writes to standard error or to the journal.
     log: Log {
         /// The least important level that is still written.
         level: LogLevel = LogLevel::Info;
 
-        /// Lines for people (text) or for programs (json, one object a line).
-        format: LogFormat = LogFormat::Text;
+        /// Lines for people (text) or for programs (json, one object a line) on standard error, or entries with fields in
+        /// systemd's journal. `auto` is the journal where standard error leads to it, as it does in a service of systemd, and else
+        /// text.
+        format: LogFormat = LogFormat::Auto;
     }
 }
 
@@ -426,8 +436,12 @@ setting_words! {
 }
 
 setting_words! {
-    /// The shape of a log line.
+    /// Where log lines go, and their shape.
     LogFormat {
+        /// The journal where standard error leads to it, else text.
+        Auto = "auto",
+        /// Entries of systemd's journal, with their fields.
+        Journal = "journal",
         /// For people.
         Text = "text",
         /// For programs: one JSON object a line.

@@ -65,6 +65,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod encoding;
 pub mod endpoint;
 pub mod json;
@@ -78,6 +79,7 @@ pub mod session;
 pub mod shard;
 pub mod sse;
 pub mod stomp;
+pub mod systemd;
 pub mod table;
 pub mod ws;
 

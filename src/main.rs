@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use pushring::cli;
 use pushring::config::{Config, Source};
-use pushring::reactor::sys;
-use pushring::server::{Program, Server};
+use pushring::reactor::{Given, sys};
+use pushring::server::{Program, Server, StartError};
+use pushring::systemd::Manager;
 
 /// Keeps very many small blocks in little memory, and a heap for each thread.
 #[global_allocator]
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     cli::main(std::env::args_os(), serve)
 }
 
-fn serve(config: Config, source: Source) -> ExitCode {
+fn serve(config: Config, source: Source, given: Given) -> ExitCode {
     let log = cli::start_logging(&config.log);
     let (listen, internal) = (config.listen, config.internal);
     let mut server = Server::builder();
@@ -31,6 +32,8 @@ fn serve(config: Config, source: Source) -> ExitCode {
     let server = server
         .config(config)
         .internal(internal)
+        .sockets(given)
+        .managed_by(Manager::from_environment())
         .raw_protocol()
         .stomp_protocol()
         .centrifuge_protocol()
@@ -46,7 +49,11 @@ fn serve(config: Config, source: Source) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("pushring: {error}");
+            let more = match error {
+                StartError::Setup(_) => "; `pushring doctor` says more",
+                _ => "",
+            };
+            eprintln!("pushring: {error}{more}");
             ExitCode::from(cli::EXIT_USAGE)
         }
     }

@@ -114,6 +114,8 @@ counters! {
     idempotency_forgotten: Counter "idempotency_keys_forgotten" "Idempotency keys forgotten before their five minutes were over (limits.idempotency_keys_max).";
     publications_held: Counter "publications_held" "Messages held back until the interval of their channel is over, when the newest leaves.";
     recovered: Counter "publications_recovered" "Publications sent to subscribers that had missed them.";
+    recoveries_refused: Counter "recoveries_refused" "Subscribers that were told of a gap because too much waited already for others that had come back (limits.recovery_bytes_max).";
+    recovery_bytes: Gauge "recovery_bytes" "Bytes of missed publications that are encoded for subscribers that have come back, each once.";
     history_bytes: Gauge "history_bytes" "Bytes that the shard keeps as histories of its channels.";
     crowded_out_channel: Counter "histories_cut" {bound = "channel"} "Publications that histories gave up before their time, by the bound in bytes that was passed: the channel's (namespace.history_bytes_max).";
     crowded_out_namespace: Counter "histories_cut" {bound = "namespace"} "That of the namespace's histories together (namespace.histories_bytes_max).";

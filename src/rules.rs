@@ -57,6 +57,13 @@ impl Rules {
         }
     }
 
+    /// Whether no client at all may subscribe to a channel, whatever it shows.
+    #[must_use]
+    pub fn forbid_subscribing(&self, channel: &ChannelName) -> bool {
+        let is_its_users = self.access.takes_tokens() && channel.user().is_some();
+        !is_its_users && self.namespaces.of(channel.as_str()).subscribe == Who::Nobody
+    }
+
     /// Whether a connection may subscribe to a channel with a subscription token for it. `client` is the connection's name as
     /// its tokens have it.
     ///

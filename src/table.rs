@@ -169,6 +169,15 @@ impl<T> Table<T> {
             })
     }
 
+    /// The same, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        let places = self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut());
+        places.filter_map(|place| match &mut place.entry {
+            Entry::Occupied(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        })
+    }
+
     /// How often each slot has been given out before, by slot: with the entries all that [`Table::restore`] needs.
     pub fn generations(&self) -> Vec<u32> {
         let slots = self.chunks.iter().flat_map(|chunk| chunk.iter());

@@ -21,15 +21,15 @@ const FLOORS: [&[&str]; 6] = [
     ],
     &["shard"],
     &["reactor"],
-    &["server", "control", "cluster"],
-    &["cli", "main"],
+    &["server", "control", "cluster", "systemd"],
+    &["cli", "doctor", "main"],
 ];
 
 /// Uses the lowest floor alone, and only the command line uses it: what measures servers knows none, this one included.
 const BENCH: &str = "bench";
 
 /// Neighbours on one floor of which the first may use the second.
-const MAY_USE: [(&str, &str); 13] = [
+const MAY_USE: [(&str, &str); 16] = [
     // The raw protocol and the others over WebSocket write WebSocket frames.
     ("raw", "ws"),
     ("stomp", "ws"),
@@ -43,6 +43,9 @@ const MAY_USE: [(&str, &str); 13] = [
     ("endpoint", "encoding"),
     ("server", "control"),
     ("server", "cluster"),
+    ("server", "systemd"),
+    ("control", "systemd"),
+    ("cli", "doctor"),
     ("main", "cli"),
 ];
 

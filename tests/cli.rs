@@ -31,7 +31,7 @@ fn run_os(args: Vec<OsString>, env: &[(&str, &str)]) -> Ran {
         std::iter::once(OsString::from("pushring")).chain(args),
         env.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        |config, _| {
+        |config, _, _| {
             *started.borrow_mut() = Some(config);
             ExitCode::from(STARTED)
         },
@@ -398,6 +398,7 @@ fn help_and_version_go_to_standard_output_and_exit_with_0() {
         &["--version"],
         &["serve", "--help"],
         &["check-config", "-h"],
+        &["doctor", "--help"],
         &["bench", "--help"],
         &["bench", "compare", "--help"],
         &["help"],

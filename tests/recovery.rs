@@ -9,6 +9,7 @@ mod recovery {
     mod bounds;
     mod cache;
     mod event_streams;
+    mod memory;
     mod patterns;
     mod raw;
     mod stomp;

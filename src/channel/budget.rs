@@ -1,6 +1,8 @@
 //! What the histories of a shard's channels weigh together, by namespace and all in all, and which of them has
 //! something to give up first.
 
+use serde::{Deserialize, Serialize};
+
 use super::ChannelName;
 use super::deadlines::Deadlines;
 use super::namespace::Namespaces;
@@ -18,7 +20,7 @@ pub struct Load {
 }
 
 /// Publications that were given up before their time, by the bound that they were over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrowdedOut {
     /// `history_bytes_max` of the namespace, which is for one channel.
     pub channel: u64,

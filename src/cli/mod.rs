@@ -1,5 +1,5 @@
-//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring token`, `pushring top`
-//! and `pushring bench`.
+//! The command line: `pushring serve` (also without the word), `pushring check-config`, `pushring doctor`,
+//! `pushring token`, `pushring top`, `pushring completions`, `pushring man` and `pushring bench`.
 //!
 //! Whatever is wrong with arguments or configuration is one line on standard error and exit code 2.
 
@@ -8,7 +8,10 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check_config;
+mod completions;
+mod doctor;
 mod logging;
+mod man;
 mod serve;
 mod token;
 mod top;
@@ -24,17 +27,18 @@ use clap::{Args, Parser, Subcommand};
 pub use logging::{Logging, start_logging};
 
 use crate::config::{CONFIG_VARIABLE, Config, Overrides, Source, environment, one_line};
+use crate::reactor::Given;
 
 /// The exit code for arguments or a configuration that cannot be used.
 pub const EXIT_USAGE: u8 = 2;
 
 /// Does what the arguments say (the first one is the program's name), in the environment of this process.
 ///
-/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked and with where
-/// that came from.
+/// `serve` runs a server until it ends; it is called at most once, with a configuration that has been checked, with where
+/// that came from, and with the sockets that systemd has opened for it.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
 ) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     run(args, environment(), serve, &mut out, &mut err)
@@ -46,7 +50,7 @@ pub fn main(
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     env: impl Iterator<Item = (String, String)>,
-    serve: impl FnOnce(Config, Source) -> ExitCode,
+    serve: impl FnOnce(Config, Source, Given) -> ExitCode,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
@@ -57,8 +61,11 @@ pub fn run(
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args, env, serve, err),
         Command::CheckConfig(args) => check_config::run(args, env, out, err),
+        Command::Doctor(args) => doctor::run(args, env, out, err),
         Command::Token(args) => token::run(args, env, out, err),
         Command::Top(args) => top::run(args, env, out, err),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out, err),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(*args, out, err),
     }
@@ -84,6 +91,7 @@ Examples:
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring.toml
   pushring check-config /etc/pushring.toml   what is wrong in a file, or what it changes
+  pushring doctor                            what is wrong with this machine, and the line that mends it
   pushring token --user ann --config /etc/pushring.toml
   pushring top                               how the server does, once a second
   pushring bench --help                      how fast it is, and others beside it";
@@ -94,10 +102,16 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Say what is wrong in a configuration file, or what it changes.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Say whether this machine can run the server as it is configured, and what mends it.
+    Doctor(doctor::DoctorArgs),
     /// Make a token for a user, signed with the configuration's secret.
     Token(token::TokenArgs),
     /// Show a running server's figures in the terminal.
     Top(top::TopArgs),
+    /// Print what bash, zsh or fish needs to complete commands and flags.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them.
+    Man(man::ManArgs),
     /// Measure this server or others: deliveries, CPU, latency, memory, connections.
     #[cfg(feature = "bench")]
     Bench(Box<bench::BenchArgs>),

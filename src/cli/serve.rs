@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{SettingFlags, complain, config_file};
-use crate::config::{Config, Source};
+use crate::config::{Config, Overrides, Source};
+use crate::reactor::Given;
+use crate::systemd;
 
 /// The arguments of `pushring serve`.
 #[derive(Debug, Args)]
@@ -37,16 +39,16 @@ Examples:
 pub(super) fn run(
     args: ServeArgs,
     env: impl Iterator<Item = (String, String)>,
-    start: impl FnOnce(Config, Source) -> ExitCode,
+    start: impl FnOnce(Config, Source, Given) -> ExitCode,
     err: &mut dyn Write,
 ) -> ExitCode {
     let env: Vec<(String, String)> = env.collect();
+    let (given, flags) = match with_given(args.flags.into()) {
+        Ok(found) => found,
+        Err(what) => return complain(&what, err),
+    };
     let source = match config_file(args.config, &env) {
-        Ok(file) => Source {
-            file,
-            env,
-            flags: args.flags.into(),
-        },
+        Ok(file) => Source { file, env, flags },
         Err(what) => return complain(what, err),
     };
     let loaded = source.load();
@@ -55,8 +57,32 @@ pub(super) fn run(
             for warning in warnings {
                 let _ = writeln!(err, "pushring: warning: {warning}");
             }
-            start(config, source)
+            start(config, source, given)
         }
         Err(error) => complain(&error.to_string(), err),
     }
+}
+
+/// The sockets that systemd has opened, and flags that say of them what they say of others: wherever they listen is where
+/// the server does.
+fn with_given(mut flags: Overrides) -> Result<(Given, Overrides), String> {
+    let given = systemd::sockets().map_err(|error| error.to_string())?;
+    for (flag, said, address) in [
+        ("--listen", &mut flags.listen, given.public_address()),
+        ("--internal", &mut flags.internal, given.internal_address()),
+    ] {
+        let Some(address) = address else {
+            continue;
+        };
+        let address = address.to_string();
+        match said {
+            Some(other) if *other != address => {
+                return Err(format!(
+                    "{flag} {other}: systemd has opened a socket at {address} for that (LISTEN_FDS); leave the flag or the socket out"
+                ));
+            }
+            _ => *said = Some(address),
+        }
+    }
+    Ok((given, flags))
 }

@@ -57,7 +57,7 @@ fn describe(setting: &Setting, file: &mut String) {
         "" => writeln!(
             file,
             "# {}. Not set by default{restart}. {}\n#{} = {}",
-            values(setting),
+            setting.values(),
             setting.variable(),
             setting.name,
             example(setting)
@@ -65,7 +65,7 @@ fn describe(setting: &Setting, file: &mut String) {
         _ => writeln!(
             file,
             "# {}. Default {default}{restart}. {}\n{} = {default}",
-            values(setting),
+            setting.values(),
             setting.variable(),
             setting.name
         ),
@@ -82,7 +82,7 @@ fn describe_namespace(file: &mut String) {
         file.push('\n');
         comment(setting.description, file);
         let (default, name) = (setting.default_toml(), setting.name);
-        let values = values(setting);
+        let values = setting.values();
         let _ = match (name, default.as_str()) {
             ("channels", _) => {
                 writeln!(file, "# {values}.\n#{name} = {}", example(setting))
@@ -103,38 +103,6 @@ fn comment(lines: &[&str], file: &mut String) {
     }
 }
 
-/// The values that a setting takes, in one phrase.
-fn values(setting: &Setting) -> String {
-    match (setting.expected(), &setting.bounds) {
-        (Expected::Number, Some(bounds)) => {
-            let zero = bounds
-                .zero
-                .map(|meaning| format!("; 0 = {meaning}"))
-                .unwrap_or_default();
-            format!(
-                "{} to {} {}{zero}",
-                grouped(bounds.min),
-                grouped(bounds.max),
-                bounds.unit
-            )
-        }
-        (Expected::Number, None) => "A whole number".to_owned(),
-        (Expected::YesOrNo, _) => "true or false".to_owned(),
-        (Expected::Address, _) => "\"address:port\"".to_owned(),
-        (Expected::List | Expected::Secrets, _) => "A list of texts".to_owned(),
-        (Expected::Text | Expected::Secret, _) => "A text".to_owned(),
-        (Expected::File, _) => "The name of a file".to_owned(),
-        (Expected::Pattern, _) => "A name, or the beginning of names and *".to_owned(),
-        (Expected::Duration, Some(_)) => format!("{}; units ms, s, m, h, d", setting.range()),
-        (Expected::Duration, None) => "A whole number and a unit: ms, s, m, h, d".to_owned(),
-        (Expected::Word(words), _) => words
-            .iter()
-            .map(|word| format!("\"{word}\""))
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
-}
-
 /// Something to write for a setting without a default, as it is written in the file.
 fn example(setting: &Setting) -> &'static str {
     match setting.expected() {
@@ -148,6 +116,39 @@ fn example(setting: &Setting) -> &'static str {
 }
 
 impl Setting {
+    /// The values that it takes, in one phrase.
+    #[must_use]
+    pub fn values(&self) -> String {
+        match (self.expected(), &self.bounds) {
+            (Expected::Number, Some(bounds)) => {
+                let zero = bounds
+                    .zero
+                    .map(|meaning| format!("; 0 = {meaning}"))
+                    .unwrap_or_default();
+                format!(
+                    "{} to {} {}{zero}",
+                    grouped(bounds.min),
+                    grouped(bounds.max),
+                    bounds.unit
+                )
+            }
+            (Expected::Number, None) => "A whole number".to_owned(),
+            (Expected::YesOrNo, _) => "true or false".to_owned(),
+            (Expected::Address, _) => "\"address:port\"".to_owned(),
+            (Expected::List | Expected::Secrets, _) => "A list of texts".to_owned(),
+            (Expected::Text | Expected::Secret, _) => "A text".to_owned(),
+            (Expected::File, _) => "The name of a file".to_owned(),
+            (Expected::Pattern, _) => "A name, or the beginning of names and *".to_owned(),
+            (Expected::Duration, Some(_)) => format!("{}; units ms, s, m, h, d", self.range()),
+            (Expected::Duration, None) => "A whole number and a unit: ms, s, m, h, d".to_owned(),
+            (Expected::Word(words), _) => words
+                .iter()
+                .map(|word| format!("\"{word}\""))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
     /// So much of what it is about, with the unit.
     pub(super) fn amount(&self, number: u64) -> String {
         match (self.expected(), &self.bounds) {

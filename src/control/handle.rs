@@ -1,5 +1,6 @@
 //! Reaching the shards from any thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -86,6 +87,9 @@ pub struct Counts {
     pub subscriptions: usize,
     /// Channels with subscribers.
     pub channels: usize,
+    /// Users with connections, each once on however many shards these are; nothing where a shard has more than 200,000. They
+    /// are told apart by 64 bits of a hash.
+    pub users: Option<usize>,
 }
 
 /// Each channel of a shard with its subscriptions there; nothing where there are more than were asked for.
@@ -205,18 +209,25 @@ impl Handle {
     /// [`PublishError::ShuttingDown`].
     pub async fn counts(&self) -> Result<Counts, PublishError> {
         let mut counts = Counts::default();
+        let mut all_users = Some(HashSet::new());
         for answer in self.survey(Survey::Counts).await? {
             if let Surveyed::Counts {
                 connections,
                 subscriptions,
                 channels,
+                users,
             } = answer
             {
+                all_users = all_users.zip(users).map(|(mut all, users)| {
+                    all.extend(users);
+                    all
+                });
                 counts.connections += connections;
                 counts.subscriptions += subscriptions;
                 counts.channels += channels;
             }
         }
+        counts.users = all_users.map(|all: HashSet<u64>| all.len());
         Ok(counts)
     }
 
@@ -349,9 +360,14 @@ impl Handle {
         self.order(name, Order::Close { code, reason })
     }
 
+    /// Has `/ready` say from now on that new clients should go elsewhere; nothing else changes until [`Handle::drain`].
+    pub fn announce_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
     /// Has all shards close their connections, spread over so many ms, and end.
     pub async fn drain(&self, drain_ms: u64) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.announce_drain();
         // Where nobody receives letters any more, all shards have ended.
         let _ = self.letters.send(Letter::Drain { drain_ms }).await;
     }
@@ -361,11 +377,11 @@ impl Handle {
     /// # Panics
     /// Inside of an asynchronous runtime, such as a callback's: that may not be blocked.
     pub fn drain_blocking(&self, drain_ms: u64) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.announce_drain();
         let _ = self.letters.blocking_send(Letter::Drain { drain_ms });
     }
 
-    /// Whether a drain has begun.
+    /// Whether a drain has begun or has been announced.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -11,6 +11,7 @@ use crate::config::{Change, Config, ConfigError, Kept, Warning};
 use crate::endpoint::RouteError;
 use crate::rules::Rules;
 use crate::shard::Live;
+use crate::systemd::Manager;
 
 /// What a reload has done.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,16 +85,18 @@ impl Prepared {
 pub struct Reload {
     load: Arc<Load>,
     handle: Handle,
+    manager: Arc<Manager>,
     /// Two at a time could take over what the one has read after what the other has.
     one_at_a_time: Mutex<()>,
 }
 
 impl Reload {
-    /// Of the server of that handle.
-    pub fn new(load: Load, handle: Handle) -> Self {
+    /// Of the server of that handle, which tells that manager of each.
+    pub fn new(load: Load, handle: Handle, manager: Arc<Manager>) -> Self {
         Self {
             load: Arc::new(load),
             handle,
+            manager,
             one_at_a_time: Mutex::new(()),
         }
     }
@@ -104,6 +107,8 @@ impl Reload {
     /// [`ReloadError`]. Nothing has changed then.
     pub async fn run(&self, asked_by: &str) -> Result<Reloaded, ReloadError> {
         let _alone = self.one_at_a_time.lock().await;
+        // Also if nobody waits any more for what comes of it.
+        let _ready_again = self.manager.reloading();
         let load = self.load.clone();
         // Files may be slow, and publishing goes on meanwhile.
         let prepare = move || Prepared::new(load()?);
@@ -113,6 +118,10 @@ impl Reload {
             Err(error) => Err(error),
         };
         log(asked_by, &result);
+        self.manager.remark(match &result {
+            Ok(_) => String::new(),
+            Err(error) => format!("{asked_by} has changed nothing: {error}"),
+        });
         result
     }
 }

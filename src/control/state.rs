@@ -8,6 +8,8 @@ use bytes::Bytes;
 use ring::digest::{Digest, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use crate::shard::mail::SavedListener;
+
 /// What every state begins with.
 const MAGIC: &[u8; 15] = b"pushring state\n";
 
@@ -29,6 +31,8 @@ pub struct State {
     pub hash_seed: u64,
     /// The internal listener's socket.
     pub internal: Option<RawFd>,
+    /// The process that has looked whether this can be taken over: a child that ends now, and is to be waited for.
+    pub tester: Option<u32>,
     /// Open connections of the internal listener, and what has been read from each without being looked at.
     pub calls: Vec<(RawFd, Bytes)>,
     /// The shards by their index.
@@ -41,7 +45,7 @@ pub struct SavedShard {
     /// What its reactor makes of it again.
     pub bytes: Bytes,
     /// Its listening socket.
-    pub listener: RawFd,
+    pub listener: SavedListener,
 }
 
 /// Why a state cannot be read; the fault of whoever has started this program with it.
@@ -132,10 +136,15 @@ mod tests {
             rests_since_ns: 2,
             hash_seed: 3,
             internal: Some(4),
+            tester: Some(7),
             calls: vec![(5, Bytes::from_static(b"GET"))],
             shards: vec![SavedShard {
                 bytes: Bytes::from_static(b"a shard"),
-                listener: 6,
+                listener: SavedListener {
+                    fd: 6,
+                    given: true,
+                    shared: false,
+                },
             }],
         }
     }

@@ -58,6 +58,7 @@ pub trait Erased {
         context: &mut Context<'_>,
     );
     fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>);
+    fn forbidden(&mut self, state: &mut State, subscription: u32, context: &mut Context<'_>);
     fn timeout(&mut self, state: &mut State, timeout: Timeout, context: &mut Context<'_>);
     fn farewell(
         &mut self,
@@ -166,6 +167,12 @@ impl<E: Endpoint> Erased for E {
     fn ordered(&mut self, state: &mut State, order: Order, context: &mut Context<'_>) {
         if let Some(state) = state.downcast_mut() {
             Endpoint::ordered(self, state, order, context);
+        }
+    }
+
+    fn forbidden(&mut self, state: &mut State, subscription: u32, context: &mut Context<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Endpoint::forbidden(self, state, subscription, context);
         }
     }
 

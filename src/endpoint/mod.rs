@@ -199,6 +199,13 @@ pub trait Endpoint: 'static {
         context.obey(order);
     }
 
+    /// After a reload no client may subscribe any more to the channel of that subscription (`subscribe = "nobody"`). The built-in
+    /// protocols end it, unless the server has begun it; what other endpoints subscribe their connections to is their own
+    /// business, so nothing happens here.
+    fn forbidden(&mut self, state: &mut Self::State, subscription: u32, context: &mut Context<'_>) {
+        let _ = (state, subscription, context);
+    }
+
     /// Time has passed, as [`Context::set_heartbeat`] or [`Context::set_deadline`] asked for.
     fn timeout(&mut self, state: &mut Self::State, timeout: Timeout, context: &mut Context<'_>) {
         let _ = (state, timeout, context);

@@ -28,6 +28,9 @@ const GAP: &str = "what you missed is not kept any more: load the state anew, th
 /// What a client is told whose token has expired; at most 123 bytes.
 const EXPIRED: &str = "the token has expired: connect again with a new one";
 
+/// What a client is told whose channel is closed to all clients; at most 123 bytes.
+const FORBIDDEN: &str = "no client may be subscribed to this channel any more";
+
 /// The routes of the raw protocol; `/echo` only if asked for.
 pub fn routes(echo: bool) -> impl Iterator<Item = Route> {
     let always = [
@@ -80,6 +83,12 @@ impl Endpoint for Subscriber {
 
     fn fallen_behind(&mut self, (): &mut (), _: u32, last: Position, context: &mut Context<'_>) {
         tell_of_dropped(last, context);
+    }
+
+    fn forbidden(&mut self, (): &mut (), subscription: u32, context: &mut Context<'_>) {
+        if subscription == OWN {
+            close_forbidden(context);
+        }
     }
 
     fn timeout(&mut self, (): &mut (), _: Timeout, context: &mut Context<'_>) {
@@ -200,6 +209,16 @@ impl Endpoint for Several {
         tell_of_dropped(place, context);
     }
 
+    fn forbidden(&mut self, channels: &mut Channels, subscription: u32, context: &mut Context<'_>) {
+        let count = match channels {
+            Channels::One => OWN + 1,
+            Channels::Several { count, .. } => *count,
+        };
+        if subscription < count {
+            close_forbidden(context);
+        }
+    }
+
     fn timeout(&mut self, _: &mut Channels, _: Timeout, context: &mut Context<'_>) {
         close_if_expired(&self.expiries, context);
     }
@@ -227,6 +246,13 @@ fn close_if_expired(expiries: &Expiries, context: &mut Context<'_>) {
         context.send_blocks(|out| sse::put_expired(out, EXPIRED));
         context.close(CloseCode::TOKEN_EXPIRED, EXPIRED);
     }
+}
+
+/// Closes a connection that is not to hear its channel any more. An event stream just ends: when its client comes again, it is
+/// answered with 403.
+fn close_forbidden(context: &mut Context<'_>) {
+    context.note_closed(ClosedFor::Unauthorized);
+    context.close(CloseCode::POLICY, FORBIDDEN);
 }
 
 /// Tells the client that it has missed what came up to that place. A WebSocket can be told nothing: it is closed.

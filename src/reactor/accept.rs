@@ -1,10 +1,9 @@
 //! Accepting connections, and leaving it alone for a while when that is wiser.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
-use socket2::Socket;
-
+use super::listeners::Listener;
 use super::ready::{Armed, Token};
 use super::sockets::Sockets;
 use super::{is_drain, unanswered_max};
@@ -14,13 +13,16 @@ use crate::shard::{Admission, Shard};
 /// Connections that one turn accepts.
 const ACCEPTS_A_TURN: usize = 256;
 
+/// The same where other shards accept from the same socket: they are to have their share of a burst.
+const ACCEPTS_A_TURN_SHARED: usize = 8;
+
 /// How long accepting rests when there is no file descriptor, unless a connection closes before.
 const STARVED_PAUSE_MS: u64 = 250;
 
 /// A shard's listening socket.
 pub struct Acceptor {
     /// `None` when no connection is to be accepted any more.
-    listener: Option<Socket>,
+    listener: Option<Listener>,
     poll: Option<Armed>,
     /// When accepting goes on, while it rests, in ms.
     resumes_at_ms: Option<u64>,
@@ -29,7 +31,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    pub fn new(listener: Socket) -> Self {
+    pub fn new(listener: Listener) -> Self {
         Self {
             listener: Some(listener),
             poll: None,
@@ -41,19 +43,29 @@ impl Acceptor {
     /// Watches for a connection that waits, once.
     pub fn watch(&mut self) {
         if let Some(listener) = &self.listener {
-            self.poll = Some(Armed::new(Token::Listener, listener.as_fd(), libc::POLLIN));
+            let watch = match listener.shared {
+                true => Armed::new_in_turn,
+                false => Armed::new,
+            };
+            let fd = listener.socket.as_fd();
+            self.poll = Some(watch(Token::Listener, fd, libc::POLLIN));
         }
     }
 
     /// The listening socket, while connections are accepted.
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(Socket::as_fd)
+    pub fn listener(&self) -> Option<&Listener> {
+        self.listener.as_ref()
     }
 
     /// Accepts what waits, as far as the shard lets it.
     pub fn accept(&mut self, now_ms: u64, shard: &mut Shard, sockets: &mut Sockets) {
         self.poll = None;
-        for _ in 0..ACCEPTS_A_TURN {
+        let shared = self.listener.as_ref().is_some_and(|one| one.shared);
+        let accepts_max = match shared {
+            true => ACCEPTS_A_TURN_SHARED,
+            false => ACCEPTS_A_TURN,
+        };
+        for _ in 0..accepts_max {
             let Some(listener) = &self.listener else {
                 return;
             };
@@ -68,7 +80,7 @@ impl Acceptor {
                     return;
                 }
             }
-            match listener.accept() {
+            match listener.socket.accept() {
                 Ok((socket, address)) => {
                     let Some(address) = address.as_socket() else {
                         continue;
@@ -112,7 +124,9 @@ impl Acceptor {
     /// Stops listening when the server drains, and has connections inherit what other settings say.
     pub fn note_request(&mut self, request: &Request) {
         if let (Request::Reload(live), Some(listener)) = (request, &self.listener)
-            && let Err(error) = listener.set_tcp_user_timeout(Some(unanswered_max(&live.config)))
+            && let Err(error) = listener
+                .socket
+                .set_tcp_user_timeout(Some(unanswered_max(&live.config)))
         {
             tracing::warn!(
                 "new connections keep the time that peers may leave bytes unacknowledged: {error}"
@@ -120,8 +134,10 @@ impl Acceptor {
         }
         if is_drain(request) {
             // Dropping the poll leaves it to the ring until the socket's end completes it.
-            if let Some(listener) = self.listener.take() {
-                let _ = listener.shutdown(std::net::Shutdown::Both);
+            if let Some(listener) = self.listener.take()
+                && !listener.given
+            {
+                let _ = listener.socket.shutdown(std::net::Shutdown::Both);
             }
             self.resumes_at_ms = None;
         }
@@ -168,8 +184,12 @@ mod tests {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config::default();
         let before = unanswered_max(&config);
-        let listener = bind_shared(any, 1, 8, before, "listen").unwrap().remove(0);
-        let mut acceptor = Acceptor::new(listener);
+        let socket = bind_shared(any, 1, 8, before, "listen").unwrap().remove(0);
+        let mut acceptor = Acceptor::new(Listener {
+            socket,
+            given: false,
+            shared: false,
+        });
         let sessions = session::Settings::new(&config).unwrap();
         config.timeouts.ping_interval_ms = 1_000;
         let now = unanswered_max(&config);
@@ -181,6 +201,6 @@ mod tests {
         })));
         let listener = acceptor.listener.unwrap();
         assert_ne!(before, now);
-        assert_eq!(listener.tcp_user_timeout().unwrap(), Some(now));
+        assert_eq!(listener.socket.tcp_user_timeout().unwrap(), Some(now));
     }
 }

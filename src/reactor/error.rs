@@ -78,6 +78,19 @@ pub enum SetupError {
         /// The kernel's answer.
         error: io::Error,
     },
+    /// A socket that has been given cannot be used.
+    #[error("cannot listen on a socket that was given (LISTEN_FDS): {0}")]
+    Given(io::Error),
+    /// More sockets have been given than there are shards.
+    #[error(
+        "{count} public sockets were given (LISTEN_FDS) to {shards} shards, and nobody would accept from the others: set shards = {count}, or leave sockets out"
+    )]
+    TooManyGiven {
+        /// Public sockets.
+        count: usize,
+        /// Shards.
+        shards: usize,
+    },
     /// Threads, eventfds.
     #[error("cannot start a shard: {0}")]
     Thread(io::Error),

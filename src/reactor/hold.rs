@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Clock;
 use super::ready::Token;
 use super::{Brain, Reactor, sys};
-use crate::shard::mail::{Delivery, Probed, Saved, UpgradeStep};
+use crate::shard::mail::{Delivery, Probed, Saved, SavedListener, UpgradeStep};
 use crate::shard::{RestoreError, SavedShard, Shard};
 use crate::table::Key;
 
@@ -185,10 +185,11 @@ impl Reactor {
         Saved {
             bytes: bytes.into(),
             sockets: descriptors,
-            listener: self
-                .acceptor
-                .listener()
-                .map(|listener| listener.as_raw_fd()),
+            listener: self.acceptor.listener().map(|listener| SavedListener {
+                fd: listener.socket.as_raw_fd(),
+                given: listener.given,
+                shared: listener.shared,
+            }),
         }
     }
 }

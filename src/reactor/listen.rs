@@ -78,6 +78,15 @@ pub fn bind_alone(address: SocketAddr, flag: &'static str) -> Result<TcpListener
     })
 }
 
+/// Whether a listener could have this address now. Nothing listens there meanwhile, and nothing is tried again.
+///
+/// # Errors
+/// [`SetupError`], as [`bind_alone`] would have it.
+pub fn try_address(address: SocketAddr, flag: &'static str) -> Result<(), SetupError> {
+    let bound = socket(address, false).and_then(|socket| socket.bind(&address.into()));
+    bound.map_err(|error| SetupError::from_listen(error, address, flag))
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -119,6 +128,22 @@ fn retry<T>(
 mod tests {
     use super::*;
     use std::net::{Ipv4Addr, TcpStream};
+
+    #[test]
+    fn an_address_that_was_tried_is_as_free_or_taken_as_before() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        try_address(any, "listen").unwrap();
+        let holder = bind_alone(any, "internal").unwrap();
+        let taken = holder.local_addr().unwrap();
+        for _ in 0..2 {
+            let error = try_address(taken, "listen").unwrap_err();
+            assert!(matches!(error, SetupError::InUse { address, .. } if address == taken));
+        }
+        drop(holder);
+        for _ in 0..2 {
+            try_address(taken, "listen").unwrap();
+        }
+    }
 
     #[test]
     fn accepted_connections_inherit_what_the_listener_was_given() {

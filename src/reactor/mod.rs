@@ -8,9 +8,12 @@ mod clock;
 mod error;
 mod hold;
 mod listen;
+mod listeners;
 mod mailbox;
+mod probe;
 mod ready;
 mod rest;
+mod rings;
 mod send_ring;
 mod sockets;
 pub mod sys;
@@ -21,12 +24,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use socket2::Socket;
 
 pub use error::SetupError;
 pub use hold::{ResumeError, check};
-pub use listen::{bind_alone, bind_shared, unanswered_max};
+pub use listen::{bind_alone, bind_shared, try_address, unanswered_max};
+pub use listeners::{Given, Listener, Listeners};
 pub use mailbox::{Doorbell, Mailboxes};
+pub use probe::{Feature, RingTrial, SendFault};
+pub use rings::try_rings;
 
 use crate::config::Config;
 use crate::metrics::ShardMetrics;
@@ -51,10 +56,6 @@ const MAIL_A_TURN: usize = 1_024;
 /// How long a turn sends before it looks at sockets, timers and mailboxes again.
 const SENDING_A_TURN: Duration = Duration::from_millis(20);
 
-/// How long there may be no memory for rings after an upgrade, and how often it is tried.
-const RINGS_MAX: Duration = Duration::from_secs(2);
-const RINGS_EVERY: Duration = Duration::from_millis(2);
-
 /// What a shard's brain is made with.
 pub struct Brain {
     /// Which shard it is.
@@ -72,7 +73,7 @@ pub struct Parts {
     /// For its brain.
     pub brain: Brain,
     /// Its listening socket.
-    pub listener: Socket,
+    pub listener: Listener,
     /// Its mailboxes.
     pub mail: Mailboxes,
     /// Where its numbers are published.
@@ -93,7 +94,7 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
     {
         tracing::warn!("cannot stay on core {core}: {error}");
     }
-    match rings(&parts) {
+    match rings::set_up(&parts.brain.config, parts.saved.is_some()) {
         Ok((runtime, ring)) => {
             runtime.block_on(async {
                 match Reactor::new(parts, ring) {
@@ -108,47 +109,6 @@ pub fn run(parts: Parts, ready: impl FnOnce(Result<(), SetupError>) -> bool) {
             ready(Err(error));
         }
     }
-}
-
-/// Sets both rings up. Where the process has just been upgraded in place, the kernel may still count the rings of the program
-/// before it: then there is room for these a moment later.
-fn rings(parts: &Parts) -> Result<(tokio_uring::Runtime, SendRing), SetupError> {
-    let config = &parts.brain.config;
-    let began = Instant::now();
-    loop {
-        let rings = runtime(config.reactor.ring_entries).and_then(|runtime| {
-            let ring = SendRing::new(config.fanout.scatter_entries);
-            Ok((runtime, ring.map_err(SetupError::from_ring)?))
-        });
-        let again = parts.saved.is_some() && began.elapsed() < RINGS_MAX;
-        match rings {
-            Err(SetupError::NoMemory { .. }) if again => std::thread::sleep(RINGS_EVERY),
-            rings => return rings,
-        }
-    }
-}
-
-/// Sets both rings up as small as they can be, to see whether that is allowed here.
-///
-/// # Errors
-/// [`SetupError`].
-pub fn try_rings() -> Result<(), SetupError> {
-    runtime(1)?;
-    SendRing::new(1).map_err(SetupError::from_ring)?;
-    Ok(())
-}
-
-fn runtime(entries: u32) -> Result<tokio_uring::Runtime, SetupError> {
-    let mut ring = tokio_uring::uring_builder();
-    // One thread submits, so the kernel need not lock against others; completions are run when
-    // the thread enters the kernel anyway instead of interrupting it; and a burst of completions
-    // finds room without the kernel's overflow list.
-    ring.setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_cqsize(entries * 4);
-    let mut builder = tokio_uring::builder();
-    builder.entries(entries).uring_builder(&ring);
-    tokio_uring::Runtime::new(&builder).map_err(SetupError::from_ring)
 }
 
 struct Reactor {

@@ -83,7 +83,17 @@ pub struct Armed(InFlightOneshot<(), Revents>);
 impl Armed {
     /// Watches a descriptor for one of the events (`libc::POLL…`), once.
     pub fn new(token: Token, fd: BorrowedFd<'_>, events: libc::c_short) -> Self {
-        let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), events as u32).build();
+        Self::with_flags(token, fd, events as u32)
+    }
+
+    /// The same for a descriptor that other threads watch, too: of those who do it this way, the kernel wakes the one that has
+    /// waited longest, and the others sleep on.
+    pub fn new_in_turn(token: Token, fd: BorrowedFd<'_>, events: libc::c_short) -> Self {
+        Self::with_flags(token, fd, events as u32 | libc::EPOLLEXCLUSIVE as u32)
+    }
+
+    fn with_flags(token: Token, fd: BorrowedFd<'_>, flags: u32) -> Self {
+        let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), flags).build();
         let mut armed = Self(UnsubmittedOneshot::new((), Revents, entry).submit());
         if armed.is_complete(token) {
             READY.with_borrow_mut(|ready| ready.push(token));

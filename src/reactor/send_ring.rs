@@ -28,6 +28,12 @@ impl SendRing {
         Ok(Self { ring })
     }
 
+    /// Bytes that the kernel has mapped for a ring of so many entries.
+    pub fn bytes(entries: u32) -> u64 {
+        // Without a size of its own the completion queue is twice as long.
+        super::rings::ring_bytes(entries, entries * 2)
+    }
+
     /// Carries a batch out. `fds` is indexed by slot. What did not go through whole is added to
     /// `exceptions`.
     pub fn scatter(
@@ -36,17 +42,29 @@ impl SendRing {
         fds: &[RawFd],
         exceptions: &mut Vec<Exception>,
     ) -> io::Result<()> {
+        let sends = batch.iter();
+        self.send_all(
+            sends.map(|(slot, bytes)| (fds[slot as usize], bytes)),
+            exceptions,
+        )
+    }
+
+    /// The same of sends that name their sockets.
+    pub(super) fn send_all<'a>(
+        &mut self,
+        sends: impl Iterator<Item = (RawFd, &'a [u8])>,
+        exceptions: &mut Vec<Exception>,
+    ) -> io::Result<()> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
         let mut queue = self.ring.submission();
-        for (index, (slot, bytes)) in batch.iter().enumerate() {
-            let fd = types::Fd(fds[slot as usize]);
-            let entry = opcode::Send::new(fd, bytes.as_ptr(), bytes.len() as u32)
+        for (index, (fd, bytes)) in sends.enumerate() {
+            let entry = opcode::Send::new(types::Fd(fd), bytes.as_ptr(), bytes.len() as u32)
                 .flags(flags)
                 .build()
                 .flags(squeue::Flags::SKIP_SUCCESS)
                 .user_data(index as u64);
-            // SAFETY: the bytes are borrowed from the batch, and the kernel is done with them when
-            // the submission below has returned (see the module's documentation).
+            // SAFETY: the bytes are borrowed for longer than this call, and the kernel is done with
+            // them when the submission below has returned (see the module's documentation).
             if unsafe { queue.push(&entry) }.is_err() {
                 // The ring is made for whole batches; should one be larger, the rest counts as
                 // not sent and is tried again by way of the backlog.

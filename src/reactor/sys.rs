@@ -6,6 +6,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+/// A descriptor of one's own for what whoever started the process has left open under that number: closed at an `exec`, as all
+/// others are. The number itself stays open.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers and returns a descriptor or an error; the one that is copied is neither closed nor changed.
+    let fd = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor has just been made and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Receives what is there, without waiting; 0 is the end of the stream.
 pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are those of a buffer borrowed for the call, of which the
@@ -200,5 +212,20 @@ pub fn hold_signals(signals: &[libc::c_int], hold: bool) -> io::Result<()> {
     match result {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Waits until a child of this process has ended, whom nobody else waits for.
+pub fn wait_for_child(pid: u32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    loop {
+        // SAFETY: takes numbers, and a null pointer where it is not to say how the child ended.
+        if unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a server is made of.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -10,6 +11,8 @@ use crate::config::{Config, ConfigError};
 use crate::control::upgrade::Program;
 use crate::control::{Handle, Hear, Letter, Load};
 use crate::endpoint::{self, Page, Route, Routes};
+use crate::reactor::Given;
+use crate::systemd::Manager;
 
 /// For paths that lead nowhere.
 const NOT_FOUND: &str = "there is nothing at this path";
@@ -59,6 +62,8 @@ pub struct Builder {
     load: Option<Load>,
     hear: Option<Hear>,
     program: Option<Program>,
+    given: Given,
+    manager: Manager,
     handle: Handle,
     letters: mpsc::Receiver<Letter>,
 }
@@ -72,6 +77,8 @@ pub(super) struct Plan {
     pub load: Option<Load>,
     pub hear: Option<Hear>,
     pub program: Option<Program>,
+    pub given: Given,
+    pub manager: Arc<Manager>,
     pub handle: Handle,
     pub letters: mpsc::Receiver<Letter>,
 }
@@ -91,6 +98,8 @@ impl Builder {
             load: None,
             hear: None,
             program: None,
+            given: Given::default(),
+            manager: Manager::default(),
             handle,
             letters,
         }
@@ -199,6 +208,28 @@ impl Builder {
         self
     }
 
+    /// Listens on sockets that somebody else has made, such as systemd
+    /// ([`systemd::sockets`](crate::systemd::sockets)); their addresses take the place of those in the settings, and a given internal
+    /// socket opens the internal listener. What is not given is bound as it otherwise is.
+    pub fn sockets(mut self, given: Given) -> Self {
+        if let Some(address) = given.public_address() {
+            self.config.listen = address;
+        }
+        if let Some(address) = given.internal_address() {
+            self.config.internal = address;
+            self.internal = true;
+        }
+        self.given = given;
+        self
+    }
+
+    /// Tells a manager of the process, such as systemd, how the server is: when it is ready, reloads and ends, what it does, and,
+    /// for its watchdog, that every shard still works.
+    pub fn managed_by(mut self, manager: Manager) -> Self {
+        self.manager = manager;
+        self
+    }
+
     /// The handle of the server-to-be, for endpoints to keep: what is asked of it before the start
     /// is done after it.
     pub fn handle(&self) -> Handle {
@@ -239,6 +270,8 @@ impl Builder {
             load: self.load,
             hear: self.hear,
             program: self.program,
+            given: self.given,
+            manager: Arc::new(self.manager),
             handle: self.handle,
             letters: self.letters,
         })

@@ -5,12 +5,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::vigil;
 use crate::control::upgrade::{Program, Upgrade};
 use crate::control::{
     self, Control, HandOver, Handle, Idle, Letter, LiveWatch, Load, Office, Reload, Reloader,
@@ -18,6 +20,10 @@ use crate::control::{
 use crate::metrics::ShardMetrics;
 use crate::reactor::Mailboxes;
 use crate::shard::Identity;
+use crate::systemd::Manager;
+
+/// What the end takes behind the last close, at most: threads and rings are taken down.
+const ENDING_MS: u64 = 5_000;
 
 /// What it is started with.
 pub struct ControlThread {
@@ -39,6 +45,8 @@ pub struct ControlThread {
     pub identity: Identity,
     pub metrics: Vec<Arc<ShardMetrics>>,
     pub heed_signals: bool,
+    /// Is told how the server is.
+    pub manager: Arc<Manager>,
 }
 
 impl ControlThread {
@@ -53,7 +61,10 @@ impl ControlThread {
             .build()?;
         let live = self.reloader.watch();
         let handle = self.handle.clone();
-        let reload = self.load.map(|load| Arc::new(Reload::new(load, handle)));
+        let manager = self.manager;
+        let reload = self
+            .load
+            .map(|load| Arc::new(Reload::new(load, handle, manager.clone())));
         let (hand_over, hand_overs) = mpsc::channel(1);
         let upgrade = self.program.map(|program| {
             let internal = self.listener.as_ref();
@@ -61,17 +72,21 @@ impl ControlThread {
                 program,
                 self.handle.clone(),
                 live.clone(),
+                manager.clone(),
                 self.identity.hash_seed,
                 internal.map(|listener| (listener.as_raw_fd(), hand_over)),
             ))
         });
         let (office, calls) = {
             let _inside = runtime.enter();
+            vigil::begin(&manager, &self.handle, &self.metrics);
             if self.heed_signals {
-                let terminate = signal(SignalKind::terminate())?;
-                let interrupt = signal(SignalKind::interrupt())?;
+                let signals = (
+                    signal(SignalKind::terminate())?,
+                    signal(SignalKind::interrupt())?,
+                );
                 let (handle, live) = (self.handle.clone(), live.clone());
-                tokio::spawn(drain_on_signal(terminate, interrupt, handle, live));
+                tokio::spawn(drain_on_signal(signals, handle, live, manager));
                 // Without a configuration to read it keeps the kernel's meaning, which is the process's end.
                 if let Some(reload) = reload.clone() {
                     let hang_up = signal(SignalKind::hangup())?;
@@ -173,10 +188,10 @@ async fn upgrade_on_signal(mut wanted: Signal, upgrade: Arc<Upgrade>) {
 
 /// The first signal drains, the second ends the process at once.
 async fn drain_on_signal(
-    mut terminate: Signal,
-    mut interrupt: Signal,
+    (mut terminate, mut interrupt): (Signal, Signal),
     handle: Handle,
     live: LiveWatch,
+    manager: Arc<Manager>,
 ) {
     let mut wait = async || {
         tokio::select! {
@@ -185,12 +200,29 @@ async fn drain_on_signal(
         }
     };
     let first = wait().await;
-    let drain_ms = live.borrow().config.timeouts.drain_ms;
-    tracing::info!(
-        "{first}: closing all connections within {drain_ms} ms; a second signal ends at once"
-    );
-    handle.drain(drain_ms).await;
-    let second = wait().await;
-    tracing::warn!("{second}: ending at once");
-    std::process::exit(1);
+    let timeouts = live.borrow().config.timeouts.clone();
+    let drain_ms = timeouts.drain_ms;
+    manager.remark(format!("{first}: closing all connections"));
+    manager.stopping(Duration::from_millis(
+        timeouts.ready_delay_ms + drain_ms + timeouts.linger_ms + ENDING_MS,
+    ));
+    let drain = async {
+        if timeouts.ready_delay_ms > 0 {
+            handle.announce_drain();
+            let delay = Duration::from_millis(timeouts.ready_delay_ms);
+            tracing::info!("{first}: /ready answers 503; connections are closed from {delay:?} on");
+            tokio::time::sleep(delay).await;
+        }
+        tracing::info!(
+            "{first}: closing all connections within {drain_ms} ms; a second signal ends at once"
+        );
+        handle.drain(drain_ms).await;
+    };
+    let second = async {
+        let second = wait().await;
+        tracing::warn!("{second}: ending at once");
+        std::process::exit(1);
+    };
+    // The second lasts until there is a signal, or the runtime ends with the last shard.
+    tokio::join!(drain, second);
 }

@@ -19,16 +19,15 @@
 mod builder;
 mod control_thread;
 mod resume;
+mod vigil;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use socket2::Socket;
 
 pub use crate::control::upgrade::{Program, UpgradeError};
 pub use crate::control::{Handle, PostError, PublishError, ReloadError, Reloaded};
@@ -41,7 +40,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::{LiveWatch, Reloader};
 use crate::endpoint::RouteError;
 use crate::metrics::ShardMetrics;
-use crate::reactor::{self, Brain, Mailboxes, Parts, SetupError, sys};
+use crate::reactor::{self, Brain, Listeners, Mailboxes, Parts, SetupError, sys};
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::{Identity, Live};
@@ -50,7 +49,7 @@ use control_thread::ControlThread;
 use resume::Resumed;
 
 /// File descriptors that are no connections: rings, bells, listeners, the internal listener's.
-const FILES_ASIDE: u64 = 64;
+pub const FILES_ASIDE: u64 = 64;
 
 /// Why the server does not start, in one line with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -149,21 +148,19 @@ impl Server {
         let cores = sys::affinity().unwrap_or_default();
         let shards = match (&resumed, config.shards) {
             (Some(resumed), _) => resumed.shards.len(),
-            (None, 0) => cores.len().max(1),
+            // Each given socket needs a shard that accepts from it.
+            (None, 0) => cores.len().max(plan.given.public.len()).max(1),
             (None, shards) => shards,
         };
         if shards > ShardSet::SHARDS_MAX {
             return Err(StartError::TooManyShards(shards));
         }
-        let (listeners, internal) = match &mut resumed {
-            Some(resumed) => (
-                std::mem::take(&mut resumed.listeners),
-                resumed.internal.take(),
-            ),
-            None => listen(&config, shards, plan.internal)?,
+        let listeners = match &mut resumed {
+            Some(resumed) => std::mem::take(&mut resumed.listeners),
+            None => Listeners::open(&config, shards, plan.internal, plan.given)?,
         };
-        let public = address_of(&listeners).unwrap_or(config.listen);
-        let internal_address = internal.as_ref().and_then(|l| l.local_addr().ok());
+        let public = listeners.public_address().unwrap_or(config.listen);
+        let internal_address = listeners.internal_address();
         let mut mail =
             Mailboxes::connect(shards, config.mailbox.entries).map_err(SetupError::Thread)?;
         let Some(control_mail) = mail.pop() else {
@@ -181,7 +178,7 @@ impl Server {
             },
             first_epoch: first_epoch(),
         };
-        let parts = listeners.into_iter().zip(mail).enumerate();
+        let parts = listeners.public.into_iter().zip(mail).enumerate();
         let parts = parts.map(|(shard, (listener, mail))| Parts {
             brain: Brain {
                 identity: Identity {
@@ -216,7 +213,7 @@ impl Server {
             reloader,
             load: plan.load,
             public,
-            listener: internal,
+            listener: listeners.internal,
             calls: resumed
                 .as_mut()
                 .map_or_else(Vec::new, |r| std::mem::take(&mut r.calls)),
@@ -227,6 +224,7 @@ impl Server {
             identity,
             metrics,
             heed_signals: plan.heed_signals,
+            manager: plan.manager.clone(),
         };
         let control = control.start().map_err(StartError::Control)?;
         match &resumed {
@@ -238,6 +236,7 @@ impl Server {
             ),
             None => say_what_runs(&config, public, shards, &cores, files.ok()),
         }
+        plan.manager.ready();
         Ok(Self {
             public,
             internal: internal_address,
@@ -247,22 +246,6 @@ impl Server {
             control,
         })
     }
-}
-
-/// Listens where the settings say: a socket for each shard, and the internal one.
-fn listen(
-    config: &Config,
-    shards: usize,
-    internal: bool,
-) -> Result<(Vec<Socket>, Option<TcpListener>), SetupError> {
-    let backlog = config.reactor.listen_backlog;
-    let unanswered_max = reactor::unanswered_max(config);
-    let public = reactor::bind_shared(config.listen, shards, backlog, unanswered_max, "listen")?;
-    let internal = match internal {
-        true => Some(reactor::bind_alone(config.internal, "internal")?),
-        false => None,
-    };
-    Ok((public, internal))
 }
 
 /// Starts a thread for each, and lets them go when all are ready. If one is not, all end.
@@ -314,10 +297,6 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-fn address_of(listeners: &[Socket]) -> Option<SocketAddr> {
-    listeners.first()?.local_addr().ok()?.as_socket()
 }
 
 fn say_what_runs(

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
-use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -12,10 +11,11 @@ use socket2::Socket;
 use crate::config::Config;
 use crate::control::upgrade::{STATE_VARIABLE, TEST_PASSED, TEST_VARIABLE};
 use crate::control::{State, StateError, hex};
-use crate::reactor::{self, Brain, ResumeError, sys};
+use crate::reactor::{self, Brain, Listener, Listeners, ResumeError, sys};
 use crate::rules::Rules;
 use crate::session;
 use crate::shard::Identity;
+use crate::shard::mail::SavedListener;
 
 /// Why a server cannot be taken up: it has ended.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +39,7 @@ pub struct Resumed {
     pub rests_since_ns: u64,
     pub version: String,
     pub hash_seed: u64,
-    pub listeners: Vec<Socket>,
-    pub internal: Option<TcpListener>,
+    pub listeners: Listeners,
     /// Open connections of the internal listener.
     pub calls: Vec<(std::net::TcpStream, Bytes)>,
     /// What each shard's reactor is to make of it again.
@@ -64,17 +63,25 @@ impl Resumed {
         let mut listeners = Vec::new();
         let mut shards = Vec::new();
         for shard in state.shards {
-            listeners.push(socket(shard.listener)?);
+            let SavedListener { fd, given, shared } = shard.listener;
+            listeners.push(Listener {
+                socket: socket(fd)?,
+                given,
+                shared,
+            });
             shards.push(shard.bytes);
         }
+        state.tester.map(bury);
         let calls = state.calls.into_iter();
         let calls = calls.map(|(fd, read)| Ok((socket(fd)?.into(), read)));
         Ok(Some(Self {
             rests_since_ns: state.rests_since_ns,
             version: state.version,
             hash_seed: state.hash_seed,
-            listeners,
-            internal: state.internal.map(socket).transpose()?.map(Into::into),
+            listeners: Listeners {
+                public: listeners,
+                internal: state.internal.map(socket).transpose()?.map(Into::into),
+            },
             calls: calls.collect::<Result<_, TakeOverError>>()?,
             shards,
         }))
@@ -85,6 +92,13 @@ impl Resumed {
         let pause_ns = sys::monotonic_ns().saturating_sub(self.rests_since_ns);
         pause_ns as f64 / 1e6
     }
+}
+
+/// Waits, aside, for a child of this process that nobody else here knows: it would stay a zombie otherwise.
+fn bury(child: u32) {
+    let waiting = std::thread::Builder::new().name("tester".to_owned());
+    // Without a thread it stays one, and does no harm.
+    let _ = waiting.spawn(move || sys::wait_for_child(child));
 }
 
 /// Whether this program was started only to look whether it could take the server over.

@@ -217,6 +217,13 @@ impl Session {
         });
     }
 
+    /// No client may have a subscription to that channel any more.
+    pub fn handle_forbidden(&mut self, subscription: u32, around: &mut Surroundings<'_>) {
+        self.call(around, |endpoint, state, context| {
+            endpoint.forbidden(state, subscription, context);
+        });
+    }
+
     /// A subscription has begun, or was refused.
     pub fn handle_subscribed(
         &mut self,

@@ -8,7 +8,7 @@ use super::dirty::DirtyLanes;
 use super::lane::{Joiner, Lane, Member, Moved};
 use super::local::LocalChannel;
 use super::overlaps::Overlaps;
-use crate::channel::{ChannelName, SlowPolicy};
+use crate::channel::{ChannelName, Namespaces, SlowPolicy};
 use crate::encoding::Encoding;
 use crate::publication::{Event, Publication};
 use crate::table::{Key, Table};
@@ -60,6 +60,14 @@ impl Fanout {
             .filter_map(|local| local.handout.as_ref());
         let pending = lanes.chain(handouts.map(|handout| handout.pending_bytes()));
         self.full = pending.filter(|&bytes| bytes >= lane_bytes_max).count();
+    }
+
+    /// From now on these namespaces say what is done about subscribers that are behind.
+    pub(super) fn set_namespaces(&mut self, namespaces: &Namespaces) {
+        for lane in self.lanes.values_mut() {
+            let policy = namespaces.of(lane.channel().as_str()).slow_consumer;
+            lane.set_policy(policy);
+        }
     }
 
     /// Whether some lane must be flushed before anything is added.

@@ -51,6 +51,8 @@ pub struct Outbox {
     pub(super) too_slow: Vec<ConnectionId>,
     /// Relieved of what may be dropped as soon as the batch is made.
     pub(super) behind: Vec<ConnectionId>,
+    /// Connections whose backlogs may be longer for what they are sent in this turn.
+    pub(super) granted: Vec<ConnectionId>,
     /// Marks the connections of the batch in the making; never 0.
     stamp: u32,
     /// Sends to lanes that this turn may still make.
@@ -218,6 +220,23 @@ impl Shard {
         for id in std::mem::take(&mut self.outbox.too_slow) {
             if self.end(now_ms, id, Reason::Slow) {
                 self.counters.closed_slow += 1;
+            }
+        }
+    }
+
+    /// Takes back what was granted to connections that have taken everything at once. The others keep it until they have.
+    pub(super) fn end_grants(&mut self) {
+        if !self.outbox.singles.is_empty() || !self.outbox.segments.is_empty() {
+            return;
+        }
+        for id in std::mem::take(&mut self.outbox.granted) {
+            if let Some(connection) = self.connections.table.get_mut(id)
+                && connection.backlog.is_none()
+            {
+                if let Some(extra) = &mut connection.extra {
+                    extra.granted_bytes = 0;
+                }
+                connection.extra.take_if(|extra| extra.is_idle());
             }
         }
     }

@@ -111,6 +111,11 @@ impl Lane {
         self.policy
     }
 
+    /// From now on something else is done about them. What waits for those who are behind already stays as it was put there.
+    pub fn set_policy(&mut self, policy: SlowPolicy) {
+        self.policy = policy;
+    }
+
     /// Members and joiners.
     pub fn len(&self) -> usize {
         self.members.len() + self.joining.len()

@@ -139,6 +139,9 @@ pub enum Surveyed {
         subscriptions: usize,
         /// Channels with subscribers that the shard owns.
         channels: usize,
+        /// The users who have connections there, by what all shards hash their names to; nothing where there are more than
+        /// one turn looks at.
+        users: Option<Vec<u64>>,
     },
     /// Channels that the shard owns with their publications since the last time, and channels with their subscriptions
     /// on the shard: each of these the most first, and none that is a single user's.
@@ -206,7 +209,18 @@ pub struct Saved {
     /// The descriptors that are named in it.
     pub sockets: Vec<i32>,
     /// Its listening socket.
-    pub listener: Option<i32>,
+    pub listener: Option<SavedListener>,
+}
+
+/// A listening socket on its way into a new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedListener {
+    /// Its descriptor.
+    pub fd: i32,
+    /// Whether somebody else made it and keeps it open.
+    pub given: bool,
+    /// Whether other shards accept from the same socket.
+    pub shared: bool,
 }
 
 /// From anyone to the owner of a channel.

@@ -136,6 +136,8 @@ pub struct Shard {
     users: Users,
     /// What users' connections have yet to be told.
     errands: VecDeque<Errand>,
+    /// Subscriptions to channels that a reload has closed to all clients, by their connections' numbers.
+    forbidden: VecDeque<(ConnectionId, u32)>,
     /// Connections that this turn may still tell something.
     orders_left: usize,
     /// What all its connections and lanes compress and decompress with.
@@ -205,6 +207,7 @@ impl Shard {
             idempotency: Idempotency::new(hasher.clone(), config.limits.idempotency_keys_max),
             users: Users::new(hasher.clone()),
             errands: VecDeque::new(),
+            forbidden: VecDeque::new(),
             orders_left: 0,
             codec: Codec::new(sessions.compression),
             post: Post::new(identity.shards + 1, config.mailbox.entries),
@@ -313,6 +316,7 @@ impl Shard {
             || !self.confirmations.is_empty()
             || self.has_handouts()
             || !self.errands.is_empty()
+            || !self.forbidden.is_empty()
             || !self.effects.is_empty()
             // Posting the mail may have made the room that they wait for.
             || (!self.paused.is_empty() && !self.is_congested())
@@ -344,6 +348,7 @@ impl Shard {
             lanes: self.fanout.lanes() as u64,
             channels: self.directory.len() as u64,
             history_bytes: self.directory.history_bytes() as u64,
+            recovery_bytes: self.recovered.bytes() as u64,
             crowded_out_channel: crowded_out.channel,
             crowded_out_namespace: crowded_out.namespace,
             crowded_out_shard: crowded_out.shard,
@@ -373,6 +378,7 @@ impl Shard {
         self.hands_left = self.config.fanout.sends_per_turn_max;
         self.orders_left = self.config.fanout.sends_per_turn_max;
         self.run_errands(now_ms);
+        self.end_forbidden(now_ms);
         self.outbox
             .begin_turn(self.config.fanout.sends_per_turn_max);
     }
@@ -381,6 +387,7 @@ impl Shard {
     /// ones read again where there is room.
     pub fn end_turn(&mut self) {
         self.finish_closing();
+        self.end_grants();
         if !self.paused.is_empty() && !self.is_congested() {
             for id in std::mem::take(&mut self.paused) {
                 self.resume_reading(id);

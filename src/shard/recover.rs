@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
 use super::connection::Place;
 use super::lane::Lane;
 use super::{ConnectionId, Shard};
-use crate::publication::{Missed, Publication};
-use crate::table::{Key, Table};
+use crate::publication::{Missed, Publication, Recovery};
+use crate::table::Key;
 use crate::ws::deflate::Compressors;
 
 /// How long encoded publications are kept for the next who has missed them, in ms.
@@ -22,6 +23,8 @@ pub struct Recovered {
     lanes: HashMap<Key, Encoded>,
     /// When all of it is given up.
     until_ms: Option<u64>,
+    /// Bytes of all buffers that there are: those above, and those that wait to be sent.
+    bytes: Arc<AtomicUsize>,
 }
 
 /// A history's end in one lane's encoding.
@@ -32,35 +35,93 @@ struct Encoded {
     ends: Vec<usize>,
 }
 
+/// A buffer that is counted for as long as anybody has a part of it.
+struct Counted {
+    buffer: Bytes,
+    all: Arc<AtomicUsize>,
+}
+
+/// What a subscriber has missed, ready for it.
+pub(super) enum Ready {
+    /// For a lane's member: frames, one behind the other.
+    Frames(Bytes),
+    /// For a session, which is handed each.
+    Publications,
+}
+
 impl Recovered {
-    /// The frames of what was missed, one behind the other.
+    /// The frames of what was missed, one behind the other; `None` where they would take more than so many bytes, together with
+    /// what there is already.
     fn frames(
         &mut self,
         now_ms: u64,
         key: Key,
-        lanes: &Table<Lane>,
+        lane: &Lane,
         missed: &Missed,
+        bytes_max: usize,
         compressors: &mut Compressors,
-    ) -> Bytes {
+    ) -> Option<Bytes> {
         let (all, from) = missed.shared();
-        let Some(lane) = lanes.get(key) else {
-            return Bytes::new();
-        };
-        self.until_ms.get_or_insert(now_ms.saturating_add(KEPT_MS));
-        let encoded = self
+        if self
             .lanes
-            .entry(key)
-            .and_modify(|encoded| {
-                if !Arc::ptr_eq(&encoded.of, all) {
-                    *encoded = Encoded::of(all, lane, compressors);
-                }
-            })
-            .or_insert_with(|| Encoded::of(all, lane, compressors));
+            .get(&key)
+            .is_none_or(|encoded| !Arc::ptr_eq(&encoded.of, all))
+        {
+            self.lanes.remove(&key);
+            let encoded = self.encode(all, lane, bytes_max, compressors)?;
+            self.lanes.insert(key, encoded);
+            self.until_ms.get_or_insert(now_ms.saturating_add(KEPT_MS));
+        }
+        let encoded = self.lanes.get(&key)?;
         let start = match from {
             0 => 0,
             from => encoded.ends[from - 1],
         };
-        encoded.bytes.slice(start..)
+        Some(encoded.bytes.slice(start..))
+    }
+
+    fn encode(
+        &mut self,
+        all: &Arc<[Publication]>,
+        lane: &Lane,
+        bytes_max: usize,
+        compressors: &mut Compressors,
+    ) -> Option<Encoded> {
+        if self.bytes() >= bytes_max {
+            // What is kept for the next alone can be made again.
+            self.lanes = HashMap::new();
+        }
+        if self.bytes() >= bytes_max {
+            return None;
+        }
+        let mut buffer = BytesMut::new();
+        let put = |publication| {
+            lane.encoding()
+                .put_publication(&mut buffer, publication, compressors);
+            buffer.len()
+        };
+        let ends = all.iter().map(put).collect();
+        if self.bytes() + buffer.len() > bytes_max {
+            self.lanes = HashMap::new();
+        }
+        if self.bytes() + buffer.len() > bytes_max {
+            return None;
+        }
+        self.bytes.fetch_add(buffer.len(), Ordering::Relaxed);
+        let counted = Counted {
+            buffer: buffer.freeze(),
+            all: self.bytes.clone(),
+        };
+        Some(Encoded {
+            of: all.clone(),
+            bytes: Bytes::from_owner(counted),
+            ends,
+        })
+    }
+
+    /// Bytes of all buffers that somebody has a part of.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// When [`Recovered::handle_timeout`] has something to do, in ms.
@@ -76,26 +137,54 @@ impl Recovered {
     }
 }
 
-impl Encoded {
-    fn of(all: &Arc<[Publication]>, lane: &Lane, compressors: &mut Compressors) -> Self {
-        let mut bytes = BytesMut::new();
-        let ends = all
-            .iter()
-            .map(|publication| {
-                lane.encoding()
-                    .put_publication(&mut bytes, publication, compressors);
-                bytes.len()
-            })
-            .collect();
-        Self {
-            of: all.clone(),
-            bytes: bytes.freeze(),
-            ends,
-        }
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.buffer.len(), Ordering::Relaxed);
     }
 }
 
 impl Shard {
+    /// Makes ready what a subscriber has missed. A gap takes its place where too much waits for others already; there is
+    /// nothing where the subscription has ended.
+    pub(super) fn make_ready(
+        &mut self,
+        now_ms: u64,
+        id: ConnectionId,
+        number: u32,
+        recovery: &mut Recovery,
+    ) -> Option<(Missed, Ready)> {
+        let missed = recovery.missed().filter(|missed| !missed.is_empty())?;
+        let connection = self.connections.table.get_mut(id)?;
+        let subscription = connection.subscriptions.find_mut(number)?;
+        match &subscription.place {
+            Place::Active { lane, .. } => {
+                let key = self.fanout.lanes.key_at(*lane)?;
+                let lane = self.fanout.lanes.get(key)?;
+                let bytes_max = self.config.limits.recovery_bytes_max;
+                let compressors = &mut self.codec.compressors;
+                let frames =
+                    self.recovered
+                        .frames(now_ms, key, lane, missed, bytes_max, compressors);
+                match frames {
+                    Some(frames) => Some((missed.clone(), Ready::Frames(frames))),
+                    None => {
+                        *recovery = Recovery::Gap;
+                        self.counters.recoveries_refused += 1;
+                        None
+                    }
+                }
+            }
+            Place::Handed(_) => Some((missed.clone(), Ready::Publications)),
+            Place::Pending(_) | Place::Queue(_) => None,
+        }
+    }
+
     /// Sends a subscriber what it has missed: behind all that was said to it before, in front of all that is
     /// published from now on.
     pub(super) fn send_missed(
@@ -104,6 +193,7 @@ impl Shard {
         id: ConnectionId,
         number: u32,
         missed: &Missed,
+        ready: Ready,
     ) {
         let Some(connection) = self.connections.table.get_mut(id) else {
             return;
@@ -113,32 +203,24 @@ impl Shard {
             return;
         }
         // The session may have ended it when it was told.
-        let Some(subscription) = connection.subscriptions.find_mut(number) else {
+        if connection.subscriptions.find_mut(number).is_none() {
             return;
-        };
+        }
         self.counters.recovered += missed.len() as u64;
         self.counters.deliveries += missed.len() as u64;
-        match &subscription.place {
-            Place::Active { lane, .. } => {
-                let Some(key) = self.fanout.lanes.key_at(*lane) else {
-                    return;
-                };
-                let compressors = &mut self.codec.compressors;
-                let frames =
-                    self.recovered
-                        .frames(now_ms, key, &self.fanout.lanes, missed, compressors);
+        match ready {
+            Ready::Frames(frames) => {
                 self.grant(id, frames.len());
                 self.outbox.collect_replies();
                 self.outbox.push_single(id, frames);
             }
-            Place::Handed(_) => {
+            Ready::Publications => {
                 for publication in missed.iter() {
                     self.call_session(now_ms, id, |session, around| {
                         session.handle_publication(number, publication, false, around);
                     });
                 }
             }
-            Place::Pending(_) | Place::Queue(_) => {}
         }
     }
 
@@ -151,6 +233,7 @@ impl Shard {
         }
         if let Some(connection) = self.connections.table.get_mut(id) {
             connection.extra.get_or_insert_default().granted_bytes += bytes;
+            self.outbox.granted.push(id);
         }
     }
 }

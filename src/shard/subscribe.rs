@@ -1,7 +1,7 @@
 //! Who is subscribed to what, and how a subscription begins and ends.
 
 use super::connection::{Phase, Place, Subscription};
-use super::lane::{Joiner, Member};
+use super::lane::{Joiner, Lane, Member};
 use super::lifecycle::Reason;
 use super::mail::{QueueRequest, Request, Ticket, Wishes};
 use super::{BegunSubscription, ConnectionId, Shard};
@@ -246,25 +246,27 @@ impl Shard {
 
     /// The numbers of a connection's subscriptions to a channel.
     fn numbers_of(&self, id: ConnectionId, channel: &ChannelName) -> Vec<u32> {
-        let of_channel = |place: &Place| match place {
-            Place::Pending(pending) => pending.0 == *channel,
-            Place::Handed(handed) => handed.0 == *channel,
-            Place::Active { lane, .. } => self
-                .fanout
-                .lanes
-                .key_at(*lane)
-                .and_then(|key| self.fanout.lanes.get(key))
-                .is_some_and(|lane| lane.channel() == channel),
-            Place::Queue(_) => false,
-        };
         let Some(connection) = self.connections.table.get(id) else {
             return Vec::new();
         };
         let subscriptions = connection.subscriptions.iter();
         subscriptions
-            .filter(|subscription| of_channel(&subscription.place))
+            .filter(|subscription| self.channel_of(&subscription.place) == Some(channel))
             .map(|subscription| subscription.number)
             .collect()
+    }
+
+    /// The channel that a subscription is to; none of a queue's consumer.
+    pub(super) fn channel_of<'s>(&'s self, place: &'s Place) -> Option<&'s ChannelName> {
+        match place {
+            Place::Pending(pending) => Some(&pending.0),
+            Place::Handed(handed) => Some(&handed.0),
+            Place::Active { lane, .. } => {
+                let key = self.fanout.lanes.key_at(*lane)?;
+                self.fanout.lanes.get(key).map(Lane::channel)
+            }
+            Place::Queue(_) => None,
+        }
     }
 
     /// What has to be done about a subscription that the connection does not have any more. A queue's
@@ -342,17 +344,15 @@ impl Shard {
             return;
         }
         self.telling = true;
-        while let Some((id, number, result)) = self.begun.pop_front() {
-            let missed = result
-                .as_ref()
-                .ok()
-                .and_then(|begun| begun.recovery.missed());
-            let missed = missed.filter(|missed| !missed.is_empty()).cloned();
+        while let Some((id, number, mut result)) = self.begun.pop_front() {
+            let recovery = result.as_mut().ok().map(|begun| &mut begun.recovery);
+            let missed =
+                recovery.and_then(|recovery| self.make_ready(now_ms, id, number, recovery));
             self.call_session(now_ms, id, |session, around| {
                 session.handle_subscribed(number, result, around);
             });
-            if let Some(missed) = missed {
-                self.send_missed(now_ms, id, number, &missed);
+            if let Some((missed, ready)) = missed {
+                self.send_missed(now_ms, id, number, &missed, ready);
             }
         }
         self.telling = false;

@@ -43,6 +43,8 @@ impl Shard {
                 connections: self.connections.table.len(),
                 subscriptions: self.counters.subscriptions as usize,
                 channels: self.directory.used(),
+                users: (self.users.len() <= LOOKED_AT_MAX)
+                    .then(|| self.users.hashes(&self.hasher).collect()),
             },
             Survey::Busiest { channels_max } => self.survey_busiest(channels_max),
             Survey::Looks(channels) => Surveyed::Looks {

@@ -1,6 +1,7 @@
 //! The users whose connections a shard has. A connection that nobody has said a user of costs nothing here.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -108,6 +109,11 @@ impl Users {
                     .is_none_or(|meant| **meant == session(*key))
         };
         keys.iter().copied().filter(is_meant).collect()
+    }
+
+    /// What the names of all of them hash to.
+    pub fn hashes(&self, hasher: &FixedState) -> impl Iterator<Item = u64> {
+        self.connections.keys().map(|user| hasher.hash_one(user))
     }
 
     /// Users who have connections here.

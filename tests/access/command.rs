@@ -19,7 +19,7 @@ fn token(arguments: &[&str], env: &[(&str, &str)]) -> Result<String, String> {
     let exit = cli::run(
         arguments.map(OsString::from),
         env,
-        |_, _| panic!("a server was started"),
+        |_, _, _| panic!("a server was started"),
         &mut out,
         &mut err,
     );

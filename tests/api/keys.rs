@@ -28,6 +28,27 @@ fn each_of_the_keys_opens_the_api_in_each_of_the_headers() {
 }
 
 #[test]
+fn where_no_key_is_needed_foreign_web_pages_are_refused_all_the_same() {
+    let server = server_with("");
+    for path in ["/api/publish", "/api/batch", "/pub/a"] {
+        let answer = call(&server, path, &[("Origin", "https://evil.example")]);
+        assert_refused(&answer, 403, 103, "auth.api_keys");
+    }
+    let own = format!("http://{}", server.addresses.internal);
+    let answer = call(&server, "/api/publish", &[("Origin", &own)]).json();
+    assert_eq!(
+        answer["result"]["offset"], 1,
+        "nothing came before: {answer}"
+    );
+    let keyed = server_with(KEYS);
+    let headers = [
+        ("Origin", "https://dashboard.example"),
+        ("X-API-Key", "the-first-key-of-two"),
+    ];
+    assert_eq!(call(&keyed, "/api/publish", &headers).status, 200);
+}
+
+#[test]
 fn without_a_key_that_is_known_nothing_is_done() {
     let server = server_with(KEYS);
     for headers in [

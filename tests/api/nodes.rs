@@ -85,6 +85,24 @@ fn a_list_of_more_than_10000_channels_is_refused_and_a_pattern_shortens_it() {
 }
 
 #[test]
+fn info_counts_a_user_once_on_however_many_shards_it_is() {
+    let server = server();
+    let mut http = server.http();
+    let mut clients: Vec<_> = (0..12).map(|_| client_of(&server, "ann")).collect();
+    clients.push(client_of(&server, "bob"));
+    let node = result(&mut http, "info", "{}")["nodes"][0].take();
+    assert_eq!(node["num_users"], 2, "{node}");
+    for mut stomp in clients.drain(..12) {
+        stomp.close();
+    }
+    Metrics::wait(&mut http, "ann has gone", |metrics| {
+        metrics.sum("connections") == 1
+    });
+    let node = result(&mut http, "info", "{}")["nodes"][0].take();
+    assert_eq!(node["num_users"], 1, "{node}");
+}
+
+#[test]
 fn info_counts_clients_subscriptions_and_channels() {
     let server = server();
     let mut http = server.http();

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::stomp::assert_error;
 use super::{may, wait_for_subscriptions};
 use crate::support::Message;
+use crate::support::centrifuge::Centrifuge;
 use crate::support::server::{Options, Server};
+use crate::support::sse::Stream;
 use crate::support::stomp::Stomp;
 use crate::support::token::{SECRET, token, token_by};
 use crate::support::wire::{Said, Socket, handshake_lines, head};
@@ -111,4 +113,49 @@ fn tokens_of_another_key_are_taken_from_the_next_reload_on_and_those_of_the_old_
     // Who has come with the old one stays until that expires.
     changing.server.http().publish("news", "heard");
     assert_eq!(before.message(), Message::text("heard"));
+}
+
+#[test]
+fn subscriptions_to_a_channel_that_is_closed_to_all_clients_are_ended_in_each_protocols_words() {
+    let namespaces = |who: &str| {
+        format!(
+            "[[namespace]]\nchannels = \"open\"\n[[namespace]]\nchannels = \"*\"\nsubscribe = \"{who}\"\n"
+        )
+    };
+    let changing = Changing::start("nobody", &namespaces("anyone"));
+    let address = changing.server.addresses.public;
+    let mut raw = Socket::open(address, "/sub/news");
+    let mut several = Socket::open(address, "/sub?channel=open&channel=news");
+    let mut open = Socket::open(address, "/sub/open");
+    let mut stream = Stream::open(address, "/sub/news");
+    let mut stomp = Stomp::connect(address, "1.2");
+    stomp.subscribe("0", "/topic/news", "");
+    let mut centrifuge = Centrifuge::connect(address);
+    for channel in ["news", "open"] {
+        centrifuge.call("subscribe", json!({ "channel": channel }));
+    }
+    wait_for_subscriptions(&changing.server, 8);
+
+    changing.change(&namespaces("nobody"));
+    for socket in [&mut raw, &mut several] {
+        let Said::Close { code, reason } = socket.next() else {
+            panic!("a close frame is expected");
+        };
+        assert_eq!(code, Some(1008));
+        assert!(reason.contains("no client may"), "{reason}");
+    }
+    assert!(stream.next().is_none(), "the stream has ended");
+    assert_error(&mut stomp, &["/topic/news", "no client may"], None, 1008);
+    let push = centrifuge.push();
+    assert_eq!(push["unsubscribe"]["code"], 2000, "{push}");
+    // Others go on, and the connection too.
+    wait_for_subscriptions(&changing.server, 2);
+    changing.server.http().publish("open", "1");
+    assert_eq!(open.message(), Message::text("1"));
+    assert_eq!(centrifuge.publication("open")["data"], 1);
+    assert_eq!(changing.status("/sub/news"), 403);
+    // A reload that changes nothing about it ends nothing.
+    changing.change(&namespaces("nobody"));
+    changing.server.http().publish("open", "2");
+    assert_eq!(open.message(), Message::text("2"));
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 use super::http::Http;
+
+/// Hands standard input and output over as the sockets that `sd_listen_fds(3)` tells of. The shell is replaced by the server,
+/// which so has the id that is named.
+const HAND_OVER: &str = r#"export LISTEN_PID=$$; exec 3<&0 4>&1 </dev/null >&2; exec "$0" "$@""#;
 
 /// How often something is looked at that has no event to wait for.
 const POLL_EVERY: Duration = Duration::from_millis(5);
@@ -27,6 +32,12 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// The configuration file that the arguments name says all: no addresses and no number of shards are given by flags.
     pub all_in_file: bool,
+    /// Variables of the environment besides the test's own.
+    pub environment: Vec<(String, String)>,
+    /// Sockets that listen, two at the most, to be handed over as systemd hands over its own; each with its name.
+    pub given: Vec<(&'static str, Arc<TcpListener>)>,
+    /// Another program than the one just built.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -38,6 +49,9 @@ impl Default for Options {
             open_files_max: None,
             arguments: Vec::new(),
             all_in_file: false,
+            environment: Vec::new(),
+            given: Vec::new(),
+            program: None,
         }
     }
 }
@@ -109,14 +123,20 @@ impl Server {
 
     /// Starts a server and waits for nothing.
     pub fn launch(addresses: Addresses, options: Options) -> Self {
-        let program = env!("CARGO_BIN_EXE_pushring");
+        let built = env!("CARGO_BIN_EXE_pushring").into();
+        let program = options.program.clone().unwrap_or(built);
         let mut command = match options.open_files_max {
-            None => Command::new(program),
+            None if options.given.is_empty() => Command::new(&program),
+            None => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", HAND_OVER]).arg(&program);
+                shell
+            }
             Some(limit) => {
                 // The shell is replaced by the server, which so has the id that is signalled.
                 let mut shell = Command::new("sh");
                 let script = r#"ulimit -n "$0" && exec "$@""#;
-                shell.args(["-c", script, &limit.to_string(), program]);
+                shell.args(["-c", script, &limit.to_string()]).arg(&program);
                 shell
             }
         };
@@ -136,17 +156,26 @@ impl Server {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PUSHRING_")) {
             command.env_remove(name);
         }
+        let names: Vec<&str> = options.given.iter().map(|(name, _)| *name).collect();
+        if !names.is_empty() {
+            command
+                .env("LISTEN_FDS", names.len().to_string())
+                .env("LISTEN_FDNAMES", names.join(":"));
+        }
+        let given = |at: usize| {
+            let socket = options.given.get(at)?.1.try_clone().unwrap();
+            Some(Stdio::from(OwnedFd::from(socket)))
+        };
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .envs(options.environment.iter().cloned())
+            .stdin(given(0).unwrap_or_else(Stdio::null))
+            .stdout(given(1).unwrap_or_else(Stdio::piped))
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         let output = Arc::default();
-        let readers = vec![
-            keep_lines(child.stdout.take().unwrap(), &output),
-            keep_lines(child.stderr.take().unwrap(), &output),
-        ];
+        let mut readers = vec![keep_lines(child.stderr.take().unwrap(), &output)];
+        readers.extend(child.stdout.take().map(|out| keep_lines(out, &output)));
         Self {
             child,
             addresses,
@@ -154,6 +183,11 @@ impl Server {
             output,
             readers,
         }
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The address of a path on the public listener.
@@ -188,6 +222,11 @@ impl Server {
         Http::try_connect(self.addresses.internal)
             .and_then(|mut http| http.try_request("GET", "/ready", &[], b""))
             .is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, by its name without `SIG`.

@@ -7,7 +7,7 @@ use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::{Directory, DirectoryLimits};
-use crate::channel::budget::Budgets;
+use crate::channel::budget::{Budgets, CrowdedOut};
 use crate::channel::deadlines::Deadlines;
 use crate::channel::namespace::Namespaces;
 use crate::channel::patterns::Patterns;
@@ -23,6 +23,7 @@ pub struct SavedDirectory {
     idle: Vec<(u64, ChannelName)>,
     patterns: Vec<(ChannelName, ShardSet)>,
     next_epoch: u64,
+    crowded_out: CrowdedOut,
 }
 
 impl Directory {
@@ -37,6 +38,7 @@ impl Directory {
             idle: self.idle.iter().cloned().collect(),
             patterns: self.patterns.all(),
             next_epoch: self.next_epoch,
+            crowded_out: self.budgets.crowded_out,
         }
     }
 
@@ -67,6 +69,7 @@ impl Directory {
             next_epoch: saved.next_epoch.max(first_epoch),
             patterns: Patterns::default(),
         };
+        restored.budgets.crowded_out = saved.crowded_out;
         restored.restore_idle(saved.idle)?;
         restored.restore_patterns(shards, saved.patterns)?;
         // Counts histories and finds deadlines, too.

@@ -31,7 +31,7 @@ use crate::channel::ChannelName;
 use crate::json;
 use reply::{ApiError, Reply};
 
-pub use reply::{json_response, position_json, unauthorized};
+pub use reply::{foreign_page, json_response, position_json, unauthorized};
 
 /// What a call's envelope may add to the message.
 const ENVELOPE_BYTES_MAX: usize = 256 * 1_024;

@@ -63,12 +63,15 @@ pub async fn info(control: &Control, body: &Bytes) -> Reply {
     let node = &control.node;
     Ok(format!(
         "{{\"nodes\":[{{\"uid\":{uid},\"name\":{name},\"version\":{version},\
-         \"num_clients\":{clients},\"num_subs\":{subscriptions},\"num_channels\":{channels},\
+         \"num_clients\":{clients},{users}\"num_subs\":{subscriptions},\"num_channels\":{channels},\
          \"uptime\":{uptime}}}]}}",
         uid = json::quoted(&node.uid),
         name = json::quoted(&node.name),
         version = json::quoted(env!("CARGO_PKG_VERSION")),
         clients = counts.connections,
+        users = counts
+            .users
+            .map_or_else(String::new, |users| format!("\"num_users\":{users},")),
         subscriptions = counts.subscriptions,
         channels = counts.channels,
         uptime = node.started.elapsed().as_secs(),

@@ -25,6 +25,7 @@ pub struct ApiError {
 enum Code {
     Internal = 100,
     Unauthorized = 101,
+    PermissionDenied = 103,
     MethodNotFound = 104,
     LimitExceeded = 106,
     BadRequest = 107,
@@ -127,6 +128,7 @@ impl ApiError {
     fn transport_status(&self) -> StatusCode {
         self.status.unwrap_or(match self.code {
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
+            Code::PermissionDenied => StatusCode::FORBIDDEN,
             Code::MethodNotFound => StatusCode::NOT_FOUND,
             Code::BadRequest | Code::NotAvailable => StatusCode::BAD_REQUEST,
             Code::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -141,6 +143,14 @@ pub fn unauthorized() -> Response {
                   `Authorization: apikey KEY`";
     let error = ApiError::new(Code::Unauthorized, reason.to_owned());
     json_response(StatusCode::UNAUTHORIZED, error.json())
+}
+
+/// The answer to a request of a web page that is not this listener's.
+pub fn foreign_page() -> Response {
+    let reason = "permission denied: pages of other origins may not call; set auth.api_keys and send one of them in the header \
+                  X-API-Key";
+    let error = ApiError::new(Code::PermissionDenied, reason.to_owned());
+    json_response(StatusCode::FORBIDDEN, error.json())
 }
 
 /// An answer of JSON.

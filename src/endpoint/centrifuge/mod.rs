@@ -290,6 +290,13 @@ impl Endpoint for Centrifuge {
         });
     }
 
+    fn forbidden(&mut self, client: &mut Client, subscription: u32, context: &mut Context<'_>) {
+        self.with_connected(client, context, |connected, work| {
+            connected.end_forbidden(subscription, work);
+            Ok(())
+        });
+    }
+
     fn published(
         &mut self,
         client: &mut Client,

@@ -251,6 +251,13 @@ impl Connected {
         Ok(())
     }
 
+    /// No client may ask for the channel any more. What the server has begun goes on: nobody has asked for that.
+    pub(super) fn end_forbidden(&mut self, number: u32, work: &mut Work<'_, '_>) {
+        if self.by_number(number).is_some_and(|one| !one.by_server) {
+            self.end_subscription(number, Unsubscribed::SERVER, work);
+        }
+    }
+
     pub(super) fn unsubscribe(
         &mut self,
         id: u32,

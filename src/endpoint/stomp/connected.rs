@@ -146,6 +146,15 @@ impl Connected {
         Ok(())
     }
 
+    /// No client may have the subscription of that number any more: an error if it is there.
+    pub fn end_forbidden(&self, number: u32) -> Result<(), ErrorReply> {
+        let mut subscriptions = self.subscriptions.iter();
+        match subscriptions.find(|subscription| subscription.number == number) {
+            Some(subscription) => Err(ErrorReply::forbidden(subscription.form.destination())),
+            None => Ok(()),
+        }
+    }
+
     /// Somebody has ordered the end of the subscription to a topic, or of all subscriptions: an error if there
     /// is one.
     pub fn end_topic(&self, channel: Option<&ChannelName>) -> Result<(), ErrorReply> {

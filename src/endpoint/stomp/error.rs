@@ -126,6 +126,19 @@ impl ErrorReply {
         }
     }
 
+    /// No client may be subscribed to that any more.
+    pub fn forbidden(destination: &str) -> Self {
+        let message = format!(
+            "no client may be subscribed to \"{}\" any more",
+            excerpt(destination)
+        );
+        let help = "Namespaces say who may do what: ask whoever runs the server.";
+        Self {
+            code: CloseCode::POLICY,
+            ..Self::unauthorized(message, help)
+        }
+    }
+
     /// A SUBSCRIBE to a destination that only users have, by a client that is none.
     pub fn nobody(destination: &str, with_proof: bool) -> Self {
         let message = format!("destination \"{}\" is for users", excerpt(destination));

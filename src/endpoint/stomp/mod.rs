@@ -231,6 +231,12 @@ impl Endpoint for Stomp {
         });
     }
 
+    fn forbidden(&mut self, client: &mut Client, subscription: u32, context: &mut Context<'_>) {
+        self.with_connected(client, context, |connected, _| {
+            connected.end_forbidden(subscription)
+        });
+    }
+
     fn published(
         &mut self,
         client: &mut Client,

@@ -28,3 +28,6 @@ pub fn restore(saved: &[u8], forms: &mut Forms) -> Option<Client> {
     client.reader = Reader::restore(&unread, client.version())?;
     Some(client)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! One session with all that it works with, which a live upgrade may replace at any time.
 
 use super::*;
-use crate::endpoint::{centrifuge, raw};
+use crate::endpoint::{centrifuge, raw, stomp};
 
 /// What one version of the program is; both have the same routes, numbered otherwise.
 struct Program {
@@ -43,6 +43,7 @@ impl Program {
     fn new(is_second: bool) -> Self {
         let config = config();
         let mut routes: Vec<Route> = raw::routes(true)
+            .chain(stomp::routes(&config))
             .chain(centrifuge::routes(&config))
             .chain([
                 Route::new("/counting/{room}", || Counting),

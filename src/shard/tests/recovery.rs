@@ -1,5 +1,7 @@
 //! What subscribers that come back are sent.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::channel::{Namespace, Namespaces};
 use crate::endpoint::{Context, Endpoint, Message, Request as OpeningRequest, Route, Routes};
@@ -208,6 +210,63 @@ fn all_who_come_back_are_sent_parts_of_one_buffer() {
     assert!(shard.next_timeout_ms().is_some_and(|at| at <= 1_000));
     shard.handle_timeout(1_000);
     assert_eq!(shard.recovered.until_ms(), None);
+}
+
+#[test]
+fn what_waits_for_those_who_come_back_is_bounded_and_who_comes_too_many_is_told_of_a_gap() {
+    let mut config = Config::default();
+    config.limits.recovery_bytes_max = 4_096;
+    let mut shard = shard_that_keeps(keeping(1_000), config);
+    for number in 1..=50 {
+        publish_numbered(&mut shard, number);
+    }
+    // Each has missed something else, so that nobody gets parts of another's buffer.
+    let mut came = Vec::new();
+    for number in 51..=60 {
+        publish_numbered(&mut shard, number);
+        came.push((number, come(&mut shard, "/lane/0")));
+        assert!(shard.counters().recovery_bytes <= 4_096);
+    }
+    let mut batch = Batch::default();
+    let mut sent: HashMap<u32, Vec<u8>> = HashMap::new();
+    shard.begin_turn(0, 0);
+    while shard.poll_batch(0, &mut batch) {
+        for (slot, part) in batch.iter() {
+            sent.entry(slot).or_default().extend_from_slice(part);
+        }
+        shard.handle_scattered(0, &batch, &[]);
+    }
+    batch.clear();
+    shard.end_turn();
+    let mut gaps = 0;
+    for (newest, id) in came {
+        let sent = String::from_utf8_lossy(&sent[&id.slot]).into_owned();
+        let whole = sent.contains(&format!("whole {newest}"));
+        assert_eq!(sent.contains("publication 1\u{fffd}"), whole, "{sent}");
+        assert!(whole || sent.contains("gap"), "{sent}");
+        gaps += u64::from(!whole);
+    }
+    assert!((1..10).contains(&gaps), "{gaps}");
+    assert_eq!(shard.counters().recoveries_refused, gaps);
+    // When that is sent there is room again.
+    let id = come(&mut shard, "/lane/0");
+    assert_eq!(texts(&mut shard, id).len(), 61);
+    shard.handle_timeout(2_000);
+    assert_eq!(shard.counters().recovery_bytes, 0);
+}
+
+#[test]
+fn who_takes_at_once_what_it_has_missed_has_no_longer_backlog_afterwards() {
+    let mut config = Config::default();
+    config.slow_consumer.backlog_bytes_max = 4_096;
+    let mut shard = shard_that_keeps(keeping(2_000), config);
+    for number in 1..=2_000 {
+        publish_numbered(&mut shard, number);
+    }
+    let id = come(&mut shard, "/lane/0");
+    assert_eq!(texts(&mut shard, id).len(), 2_001);
+    let connection = shard.connections.table.get(id).expect("it lives");
+    assert!(connection.extra.is_none(), "what was granted is over");
 }
 
 #[test]

@@ -118,6 +118,38 @@ fn what_waits_is_dropped_and_the_gap_told_where_it_was_and_the_stream_goes_on() 
 }
 
 #[test]
+fn what_a_reload_says_about_slow_consumers_holds_for_subscribers_that_are_there() {
+    let mut shard = shard_that(SlowPolicy::Disconnect);
+    let id = listen(&mut shard);
+    turn_with(&mut shard, true);
+    let mut config = Config::default();
+    config.slow_consumer.backlog_bytes_max = BACKLOG_BYTES_MAX;
+    let sessions = session::Settings::new(&config).expect("the default origins");
+    let namespace = Namespace {
+        slow_consumer: SlowPolicy::Conflate,
+        ..Namespace::default()
+    };
+    let rules = Rules {
+        namespaces: Arc::new(Namespaces::uniform(namespace)),
+        ..Rules::default()
+    };
+    let live = Live {
+        version: 1,
+        sessions: Arc::new(sessions),
+        rules: Arc::new(rules),
+        config: Arc::new(config),
+    };
+    shard.handle_request(0, 1, Request::Reload(Arc::new(live)));
+    turn_with(&mut shard, true);
+    for number in 1..=200 {
+        publish_numbered(&mut shard, number);
+        turn_with(&mut shard, false);
+    }
+    assert_eq!(shard.counters().closed_slow, 0);
+    assert_eq!(numbers(&caught_up(&mut shard, id)), [1, 200]);
+}
+
+#[test]
 fn of_what_waits_the_newest_alone_is_kept_where_the_namespace_conflates() {
     let mut shard = shard_that(SlowPolicy::Conflate);
     let id = listen(&mut shard);

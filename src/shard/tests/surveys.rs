@@ -143,6 +143,7 @@ fn a_shard_counts_what_it_has() {
         connections: 4,
         subscriptions: 3,
         channels: 2,
+        users: Some(Vec::new()),
     };
     assert_eq!(answer(&mut shard), Some(counts), "one is being closed");
     let mut channels = |pattern: Option<&str>, channels_max| {

@@ -34,6 +34,8 @@ fn namespaces(others: bool) -> Arc<Namespaces> {
     let namespaces = vec![
         NamespaceConfig {
             history_size: if others { 2 } else { 5 },
+            history_bytes_max: 2_000,
+            histories_bytes_max: if others { 2_000 } else { 3_000 },
             ..general("h:*")
         },
         NamespaceConfig {
@@ -227,15 +229,16 @@ fn all_due(directory: &mut Directory, now_ms: u64) -> String {
 }
 
 /// What metrics and checks are told.
-fn figures(directory: &Directory) -> [usize; 6] {
-    [
+fn figures(directory: &Directory) -> ([usize; 6], CrowdedOut) {
+    let counts = [
         directory.len(),
         directory.used(),
         directory.history_bytes(),
         directory.interests(),
         directory.members(),
         directory.channels().map(|(_, members)| members).sum(),
-    ]
+    ];
+    (counts, directory.crowded_out())
 }
 
 proptest! {

@@ -207,9 +207,9 @@ proptest! {
                     directory.set_rules(now_ms, namespaces(&now), limits);
                 }
                 1 => {
-                    // What the bounds have cost is counted anew.
-                    naive.crowded_out = CrowdedOut::default();
                     let (hasher, saved) = (FixedState::with_seed(1), directory.save());
+                    let written = postcard::to_allocvec(&saved).expect("what can be written");
+                    let saved = postcard::from_bytes(&written).expect("what was written");
                     let restored = Directory::restore(hasher, namespaces(&now), limits, 1, 64, now_ms, saved);
                     directory = restored.expect("what was saved");
                 }
