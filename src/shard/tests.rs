@@ -12,6 +12,7 @@ mod busiest;
 mod handouts;
 mod merging;
 mod patterns;
+mod pongs;
 mod queues;
 mod recovery;
 mod reload;
