@@ -398,6 +398,7 @@ fn help_and_version_go_to_standard_output_and_exit_with_0() {
         &["--version"],
         &["serve", "--help"],
         &["check-config", "-h"],
+        &["doctor", "--help"],
         &["bench", "--help"],
         &["bench", "compare", "--help"],
         &["help"],

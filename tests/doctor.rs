@@ -220,7 +220,7 @@ fn lines_are_short_but_for_those_that_are_to_be_copied_and_colours_change_nothin
                 .iter()
                 .any(|word| line.trim_start().starts_with(word));
             let has_path = line.contains("/sys/fs/cgroup");
-            assert!(line.chars().count() <= 110 || is_cure || has_path, "{line}");
+            assert!(line.chars().count() <= 100 || is_cure || has_path, "{line}");
             assert_eq!(line, line.trim_end());
         }
         assert!(!plain.contains('\x1b'));

@@ -257,7 +257,7 @@ fn the_figures_are_for_who_has_a_key_where_there_are_any() {
 fn nobody_is_surveyed_while_nobody_watches() {
     let server = Server::start(Options::default());
     let mut http = server.http();
-    let turns = |http: &mut Http| Metrics::get(http).sum("turns");
+    let turns = |http: &mut Http| Metrics::get(http).sum("turns_total");
     let mut stream = Stream::open(server.addresses.internal, "/live");
     next_snapshot(&mut stream);
     let before = turns(&mut http);

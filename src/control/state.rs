@@ -31,6 +31,8 @@ pub struct State {
     pub hash_seed: u64,
     /// The internal listener's socket.
     pub internal: Option<RawFd>,
+    /// The process that has looked whether this can be taken over: a child that ends now, and is to be waited for.
+    pub tester: Option<u32>,
     /// Open connections of the internal listener, and what has been read from each without being looked at.
     pub calls: Vec<(RawFd, Bytes)>,
     /// The shards by their index.
@@ -134,6 +136,7 @@ mod tests {
             rests_since_ns: 2,
             hash_seed: 3,
             internal: Some(4),
+            tester: Some(7),
             calls: vec![(5, Bytes::from_static(b"GET"))],
             shards: vec![SavedShard {
                 bytes: Bytes::from_static(b"a shard"),

@@ -31,7 +31,7 @@ use super::reload::LiveWatch;
 use super::serve::{HandOver, Idle};
 use super::state::{self, SavedShard, State};
 use crate::reactor::sys;
-use crate::systemd::Manager;
+use crate::systemd::{self, Manager};
 
 /// Names the descriptor of the state to the program that takes it over. Not one of the variables of settings.
 pub const STATE_VARIABLE: &str = "_PUSHRING_STATE";
@@ -151,7 +151,7 @@ impl Upgrade {
         let alone = alone.map_err(|_| UpgradeError::UnderWay)?;
         let mut file = sys::memory_file(c"pushring state").map_err(UpgradeError::State)?;
         let held = self.hold(false).await?;
-        let sum = held.write(&mut file, Vec::new())?;
+        let sum = held.write(&mut file, None, Vec::new())?;
         drop(held);
         let mut tester = Tester::start(&self.program, &file, self.test_max())?;
         tester.expect(&sum).await?;
@@ -290,7 +290,7 @@ impl Tested<'_> {
         inherited.extend(calls.iter().map(|(fd, _)| *fd));
         inherited.extend(upgrade.internal.iter().map(|(fd, _)| *fd));
         inherited.push(self.file.as_raw_fd());
-        let sum = held.write(&mut self.file, calls)?;
+        let sum = held.write(&mut self.file, self.tester.child.id(), calls)?;
         self.tester.again(&sum).await?;
         execute(program, self.file.as_raw_fd(), &inherited)
             .map_err(|error| program.not_started(error))
@@ -310,7 +310,12 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// Writes the state; its checksum as text.
-    fn write(&self, file: &mut File, calls: Vec<(RawFd, Bytes)>) -> Result<String, UpgradeError> {
+    fn write(
+        &self,
+        file: &mut File,
+        tester: Option<u32>,
+        calls: Vec<(RawFd, Bytes)>,
+    ) -> Result<String, UpgradeError> {
         let shards = self.shards.iter().map(|shard| SavedShard {
             bytes: shard.bytes.clone(),
             listener: shard.listener,
@@ -320,6 +325,7 @@ impl Held<'_> {
             rests_since_ns: self.rests_since_ns,
             hash_seed: self.upgrade.hash_seed,
             internal: self.upgrade.internal.as_ref().map(|(fd, _)| *fd),
+            tester,
             calls,
             shards: shards.collect(),
         };
@@ -346,7 +352,8 @@ impl Tester {
             command.arg0(name).args(arguments);
         }
         command
-            .env(STATE_VARIABLE, fd.to_string())
+            .env_clear()
+            .envs(environment(fd))
             .env(TEST_VARIABLE, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -440,7 +447,11 @@ fn execute(program: &Program, state: RawFd, inherited: &[RawFd]) -> io::Result<I
         .collect::<io::Result<Vec<_>>>()?;
     let environment = environment(state)
         .into_iter()
-        .map(|variable| CString::new(variable.into_vec()).map_err(no_text))
+        .map(|(mut variable, value)| {
+            variable.push("=");
+            variable.push(value);
+            CString::new(variable.into_vec()).map_err(no_text)
+        })
         .collect::<io::Result<Vec<_>>>()?;
     sys::hold_signals(&SIGNALS, true)?;
     let mut result = Ok(());
@@ -456,19 +467,26 @@ fn execute(program: &Program, state: RawFd, inherited: &[RawFd]) -> io::Result<I
     result
 }
 
-/// This process's environment, and where the state is.
-fn environment(state: RawFd) -> Vec<OsString> {
-    let ours = |name: &OsString| name == STATE_VARIABLE || name == TEST_VARIABLE;
-    let mut all: Vec<OsString> = (std::env::vars_os())
-        .filter(|(name, _)| !ours(name))
-        .map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            name
-        })
+/// This process's environment, and where the state is. Sockets that systemd has opened are in the state; of them the environment
+/// tells no more than where they listen.
+fn environment(state: RawFd) -> Vec<(OsString, OsString)> {
+    // Nothing is wrong with them: the start has asked for them, too.
+    let given = systemd::sockets().unwrap_or_default();
+    let addresses = [
+        ("PUSHRING_LISTEN", given.public_address()),
+        ("PUSHRING_INTERNAL", given.internal_address()),
+    ];
+    let mut anew: Vec<(OsString, OsString)> = (addresses.into_iter())
+        .filter_map(|(name, address)| Some((name.into(), address?.to_string().into())))
         .collect();
-    all.push(format!("{STATE_VARIABLE}={state}").into());
-    all
+    anew.push((STATE_VARIABLE.into(), state.to_string().into()));
+    let goes = |name: &OsString| {
+        name == TEST_VARIABLE
+            || systemd::names_sockets(name)
+            || anew.iter().any(|(other, _)| other == name)
+    };
+    let stays = std::env::vars_os().filter(|(name, _)| !goes(name));
+    stays.chain(anew.clone()).collect()
 }
 
 /// Has signals come again that were held back while this process became another program.

@@ -21,7 +21,7 @@ pub enum Style {
 const INDENT: usize = 28;
 
 /// The longest line, but for what is to be copied.
-const WIDTH: usize = 110;
+const WIDTH: usize = 100;
 
 impl Examination {
     /// The report as text: a line for what is fine; for everything else what it costs and what mends it, too.
@@ -38,7 +38,7 @@ impl Examination {
         }
         text.push('\n');
         if self.cures().any(|cure| cure.starts_with("sysctl -w ")) {
-            text.push_str("What `sysctl -w` sets is gone after a boot; a line `name = value` in /etc/sysctl.d/90-pushring.conf stays.\n");
+            text.push_str("`sysctl -w` lasts until the next boot, `name = value` in /etc/sysctl.d/90-pushring.conf beyond it.\n");
         }
         text.push_str(&self.verdict());
         text.push('\n');

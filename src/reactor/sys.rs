@@ -214,3 +214,18 @@ pub fn hold_signals(signals: &[libc::c_int], hold: bool) -> io::Result<()> {
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
+
+/// Waits until a child of this process has ended, whom nobody else waits for.
+pub fn wait_for_child(pid: u32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    loop {
+        // SAFETY: takes numbers, and a null pointer where it is not to say how the child ended.
+        if unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

@@ -71,6 +71,7 @@ impl Resumed {
             });
             shards.push(shard.bytes);
         }
+        state.tester.map(bury);
         let calls = state.calls.into_iter();
         let calls = calls.map(|(fd, read)| Ok((socket(fd)?.into(), read)));
         Ok(Some(Self {
@@ -91,6 +92,13 @@ impl Resumed {
         let pause_ns = sys::monotonic_ns().saturating_sub(self.rests_since_ns);
         pause_ns as f64 / 1e6
     }
+}
+
+/// Waits, aside, for a child of this process that nobody else here knows: it would stay a zombie otherwise.
+fn bury(child: u32) {
+    let waiting = std::thread::Builder::new().name("tester".to_owned());
+    // Without a thread it stays one, and does no harm.
+    let _ = waiting.spawn(move || sys::wait_for_child(child));
 }
 
 /// Whether this program was started only to look whether it could take the server over.

@@ -9,6 +9,7 @@ use crate::channel::ChannelName;
 use crate::publication::{Draft, Kind};
 
 mod busiest;
+mod drain;
 mod handouts;
 mod merging;
 mod patterns;

@@ -9,4 +9,4 @@ mod manager;
 mod sockets;
 
 pub use manager::{Manager, Reloading};
-pub use sockets::{SocketsError, sockets};
+pub use sockets::{SocketsError, names_sockets, sockets};

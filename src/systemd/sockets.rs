@@ -1,5 +1,6 @@
 //! Sockets that systemd opens for the server (`sd_listen_fds(3)`): `LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 
@@ -56,12 +57,25 @@ pub enum SocketsError {
 /// # Errors
 /// [`SocketsError`].
 pub fn sockets() -> Result<Given, SocketsError> {
+    // What was meant for another process need not make sense here.
+    let given = sd_notify::listen_fds().map_err(SocketsError::Variables)?;
+    if given.len() == 0 {
+        return Ok(Given::default());
+    }
     let named = sd_notify::listen_fds_with_names().map_err(SocketsError::Variables)?;
     let open = named.map(|(number, name)| {
         let fd = sys::inherited(number).map_err(SocketsError::Variables)?;
         Ok((name, Socket::from(fd)))
     });
     sort(open.collect::<Result<_, _>>()?)
+}
+
+/// Whether a variable of that name tells of sockets that have been given. It means nothing to another program in the same process:
+/// there the numbers are those of other files.
+pub fn names_sockets(variable: &OsStr) -> bool {
+    ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]
+        .iter()
+        .any(|name| variable == *name)
 }
 
 fn sort(named: Vec<(String, Socket)>) -> Result<Given, SocketsError> {

@@ -216,6 +216,21 @@ pub const WRONG: &[Wrong] = &[
         ),
         &["io-uring"],
     ),
+    besides(
+        wrong(
+            "locked-memory",
+            Failure,
+            |_, _, trials| {
+                let limit = "8192 KiB".to_owned();
+                trials.rings.set_up = Err(SetupError::NoMemory { limit });
+            },
+            &[
+                "960 KiB of rings, 8 MiB allowed to all processes of this user together",
+                "LimitMEMLOCK=",
+            ],
+        ),
+        &["io-uring"],
+    ),
     wrong(
         "locked-memory",
         Hint,
@@ -397,6 +412,15 @@ pub const WRONG: &[Wrong] = &[
         ],
     ),
     wrong(
+        "reserved-ports",
+        Warning,
+        |tree, config, _| {
+            config.listen.set_port(40_000);
+            sysctl(tree, "net.ipv4.ip_local_reserved_ports", "8000-8001,50000");
+        },
+        &["ip_local_reserved_ports=8000-8001,50000,40000"],
+    ),
+    wrong(
         "open-files",
         Warning,
         |tree, _, _| tree.replace("proc/self/limits", "500000", "20000 "),
@@ -518,7 +542,7 @@ pub const WRONG: &[Wrong] = &[
             );
         },
         &[
-            "786.7 MiB may still be promised, 1.1 GiB needed",
+            "786.8 MiB may still be promised, 1.1 GiB needed",
             "sysctl -w vm.overcommit_memory=0",
         ],
     ),

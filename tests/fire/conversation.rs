@@ -12,6 +12,8 @@ use crate::stomp::Stomp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speech {
     Raw,
+    /// With permessage-deflate.
+    Deflated,
     EventStream,
     Stomp,
     /// STOMP with acknowledgements.
@@ -19,8 +21,9 @@ pub enum Speech {
     Centrifuge,
 }
 
-pub const SPEECHES: [Speech; 5] = [
+pub const SPEECHES: [Speech; 6] = [
     Speech::Raw,
+    Speech::Deflated,
     Speech::EventStream,
     Speech::Stomp,
     Speech::StompAck,
@@ -71,7 +74,8 @@ impl Speech {
         since: Option<Place>,
     ) -> Box<dyn Conversation> {
         match self {
-            Self::Raw => Box::new(Raw::new(channel, since)),
+            Self::Raw => Box::new(Raw::new(channel, since, false)),
+            Self::Deflated => Box::new(Raw::new(channel, since, true)),
             Self::EventStream => Box::new(EventStream::new(channel, since)),
             Self::Stomp => Box::new(Stomp::new(client, channel, "auto", since)),
             Self::StompAck => {
@@ -87,6 +91,7 @@ impl fmt::Display for Speech {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Raw => "raw",
+            Self::Deflated => "raw, compressed",
             Self::EventStream => "event streams",
             Self::Stomp => "STOMP",
             Self::StompAck => "STOMP with acknowledgements",

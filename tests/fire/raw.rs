@@ -7,16 +7,19 @@ use crate::web_socket::{Said, WebSocket};
 
 pub struct Raw {
     path: String,
+    deflates: bool,
     socket: WebSocket,
 }
 
 impl Raw {
-    pub fn new(channel: &str, since: Option<Place>) -> Self {
+    /// One that offers permessage-deflate or does not.
+    pub fn new(channel: &str, since: Option<Place>, deflates: bool) -> Self {
         let query = since.map_or_else(String::new, |Place { epoch, offset }| {
             format!("?epoch={epoch:x}&offset={offset}")
         });
         Self {
             path: format!("/sub/{channel}{query}"),
+            deflates,
             socket: WebSocket::default(),
         }
     }
@@ -24,7 +27,10 @@ impl Raw {
 
 impl Conversation for Raw {
     fn begin(&mut self) -> Vec<u8> {
-        head(&handshake_lines(&self.path))
+        let mut lines = handshake_lines(&self.path);
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate";
+        lines.extend(self.deflates.then(|| offer.to_owned()));
+        head(&lines)
     }
 
     fn take(

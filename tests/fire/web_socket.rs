@@ -1,6 +1,13 @@
 //! The client's end of a WebSocket whose bytes come as they like.
 
+use pushring::ws::deflate::{Decompressor, History};
+
 use crate::support::wire::{CLOSE, FIN, PING, PONG, TEXT, frame};
+
+/// The bit of a compressed message.
+const RSV1: u8 = 0x40;
+/// The longest message that is decompressed, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1_000_000;
 
 /// What the server says.
 #[derive(Debug)]
@@ -19,6 +26,8 @@ pub struct WebSocket {
     bytes: Vec<u8>,
     is_open: bool,
     is_closed: bool,
+    /// permessage-deflate was agreed on.
+    deflates: bool,
 }
 
 impl WebSocket {
@@ -40,6 +49,7 @@ impl WebSocket {
                 return Err(format!("not let in: {head}"));
             }
             self.is_open = true;
+            self.deflates = head.contains("permessage-deflate");
             at = end;
             each(Said::Open, outgoing)?;
         }
@@ -47,8 +57,19 @@ impl WebSocket {
             if self.is_closed {
                 return Err("something behind the close frame".to_owned());
             }
-            let payload = self.bytes[at..][payload].to_vec();
+            let mut payload = self.bytes[at..][payload].to_vec();
             at += end;
+            if first & RSV1 != 0 {
+                if !self.deflates {
+                    return Err("a compressed message that was not agreed on".to_owned());
+                }
+                let inflated = Decompressor::default().decompress(
+                    &payload,
+                    &History::default(),
+                    MESSAGE_BYTES_MAX,
+                );
+                payload = inflated.map_err(|error| error.to_string())?;
+            }
             match first & 0x0f {
                 TEXT => each(Said::Text(payload), outgoing)?,
                 PING => outgoing.extend(frame(FIN | PONG, &payload)),
@@ -80,7 +101,7 @@ fn next_frame(bytes: &[u8]) -> Result<Option<(u8, std::ops::Range<usize>, usize)
     let &[first, second, ref rest @ ..] = bytes else {
         return Ok(None);
     };
-    if first & 0xf0 != FIN || second & 0x80 != 0 {
+    if first & !RSV1 & 0xf0 != FIN || second & 0x80 != 0 {
         return Err(format!(
             "a frame that begins with {first:#04x} {second:#04x}"
         ));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Socket as RawSocket, Type};
 
+use super::manager::Listening;
 use crate::support::http::Http;
 use crate::support::metrics::Metrics;
 use crate::support::server::{Addresses, Options, Server};
@@ -120,6 +121,46 @@ fn a_reload_keeps_given_addresses_and_says_nothing_of_them() {
     assert_eq!(answer.json()["result"]["kept"], serde_json::json!([]));
 }
 
+#[test]
+fn a_live_upgrade_takes_given_sockets_over_and_is_a_reload_to_the_manager() {
+    let manager = Listening::new();
+    let (public, internal) = (listening(), listening());
+    let addresses = addresses(&public, &internal);
+    let given = vec![("public", public), ("internal", internal)];
+    let mut options = options(given);
+    options.environment = manager.variables(None);
+    let server = Server::start_at(addresses, options);
+    manager.wait_for_line("READY=1");
+    let mut subscriber = Socket::open(addresses.public, "/sub/news");
+    // The second time it is a program that was not given them itself.
+    for round in 0..2 {
+        server.signal("USR2");
+        let reloading = manager.next_state();
+        assert!(reloading.value("MONOTONIC_USEC").is_some(), "{reloading:?}");
+        let ready = manager.next_state();
+        assert!(ready.says("READY=1"), "{ready:?}");
+        let mut late = Socket::open(addresses.public, "/sub/news");
+        let text = format!("after upgrade {round}");
+        server.http().publish("news", &text);
+        for subscriber in [&mut subscriber, &mut late] {
+            assert_eq!(subscriber.message(), Message::text(&text));
+        }
+        let answer = server.http().request("POST", "/api/reload", &[], b"");
+        assert_eq!(
+            answer.json()["result"]["kept"],
+            serde_json::json!([]),
+            "the addresses stay"
+        );
+        assert!(manager.next_state().says("RELOADING=1"));
+        assert!(manager.next_state().says("READY=1"));
+    }
+    let output = server.output();
+    let upgrades = output
+        .iter()
+        .filter(|line| line.contains("taken over from pushring"));
+    assert_eq!(upgrades.count(), 2, "{output:#?}");
+}
+
 /// The one line with which it refuses to start.
 fn refusal(mut options: Options, arguments: &[&str]) -> String {
     let more = arguments.iter().map(|&argument| argument.to_owned());
@@ -182,6 +223,7 @@ fn what_was_meant_for_another_process_is_left_alone() {
         environment: vec![
             ("LISTEN_PID".to_owned(), "1".to_owned()),
             ("LISTEN_FDS".to_owned(), "1".to_owned()),
+            ("LISTEN_FDNAMES".to_owned(), "public".to_owned()),
         ],
         ..Options::default()
     };

@@ -39,12 +39,12 @@ await withBrowser(async (browser) => {
     await page.click('#log-clear')
     await choose(page, protocol)
     await page.click('#connect')
-    await waitForLine(page, 'error', `[origins] allowed = ["https://app.example.com","http://friend.localhost:8080","${new URL(url).origin}"]`)
+    await waitForLine(page, 'error', `[origins] allowed = ["https://app.example.com","http://elsewhere.localhost:8080","${new URL(url).origin}"]`)
   }
   await keepPicture(page, 'page-origin')
 
   // A page of an origin that may: without a token, and with one.
-  const friend = await browser.open('http://friend.localhost:8080/')
+  const friend = await browser.open('http://elsewhere.localhost:8080/')
   await friend.fill('#key-text', key)
   await friend.keyboard.press('Enter')
   await waitForState(friend, 'live')

@@ -36,6 +36,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Sockets that listen, two at the most, to be handed over as systemd hands over its own; each with its name.
     pub given: Vec<(&'static str, Arc<TcpListener>)>,
+    /// Another program than the one just built.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             all_in_file: false,
             environment: Vec::new(),
             given: Vec::new(),
+            program: None,
         }
     }
 }
@@ -120,19 +123,20 @@ impl Server {
 
     /// Starts a server and waits for nothing.
     pub fn launch(addresses: Addresses, options: Options) -> Self {
-        let program = env!("CARGO_BIN_EXE_pushring");
+        let built = env!("CARGO_BIN_EXE_pushring").into();
+        let program = options.program.clone().unwrap_or(built);
         let mut command = match options.open_files_max {
-            None if options.given.is_empty() => Command::new(program),
+            None if options.given.is_empty() => Command::new(&program),
             None => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", HAND_OVER, program]);
+                shell.args(["-c", HAND_OVER]).arg(&program);
                 shell
             }
             Some(limit) => {
                 // The shell is replaced by the server, which so has the id that is signalled.
                 let mut shell = Command::new("sh");
                 let script = r#"ulimit -n "$0" && exec "$@""#;
-                shell.args(["-c", script, &limit.to_string(), program]);
+                shell.args(["-c", script, &limit.to_string()]).arg(&program);
                 shell
             }
         };
@@ -168,7 +172,7 @@ impl Server {
             .stdout(given(1).unwrap_or_else(Stdio::piped))
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         let output = Arc::default();
         let mut readers = vec![keep_lines(child.stderr.take().unwrap(), &output)];
         readers.extend(child.stdout.take().map(|out| keep_lines(out, &output)));
@@ -218,6 +222,11 @@ impl Server {
         Http::try_connect(self.addresses.internal)
             .and_then(|mut http| http.try_request("GET", "/ready", &[], b""))
             .is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, by its name without `SIG`.

@@ -89,6 +89,13 @@ impl Machine {
         self.run(&["systemctl", "daemon-reload"]);
     }
 
+    /// Puts another program in the place of the installed one, as a package manager does.
+    pub fn replace_program(&self, with: &str) {
+        let (new, program) = ("/usr/bin/.pushring.new", "/usr/bin/pushring");
+        fs::copy(with, self.inside(new)).unwrap();
+        fs::rename(self.inside(new), self.inside(program)).unwrap();
+    }
+
     /// Writes the configuration: the addresses, and more settings.
     pub fn configure(&self, more: &str) {
         let Addresses { public, internal } = self.addresses;

@@ -116,6 +116,57 @@ fn the_journal_has_its_fields(machine: &Machine) {
 }
 
 #[test]
+fn a_live_upgrade_keeps_the_process_and_every_connection_and_a_program_that_refuses_changes_nothing()
+ {
+    let machine = Machine::boot();
+    machine.run(&["systemctl", "start", UNIT]);
+    let pid = machine.main_pid();
+    let mut subscriber = open(&machine, "/sub/news");
+    let upgrades = |machine: &Machine, line: &str| {
+        let journal = machine.run(&["journalctl", "--no-pager", "--output=cat", "--unit", UNIT]);
+        journal.lines().filter(|one| one.contains(line)).count()
+    };
+    let upgrade = || {
+        machine.run(&[
+            "systemctl",
+            "kill",
+            "--kill-whom=main",
+            "--signal=SIGUSR2",
+            UNIT,
+        ])
+    };
+    for round in 1..=2 {
+        machine.replace_program(env!("CARGO_BIN_EXE_pushring"));
+        upgrade();
+        machine.wait_for("the other program", |machine| {
+            upgrades(machine, "taken over from pushring") == round
+                && machine.property(UNIT, "ActiveState") == "active"
+        });
+        http(&machine).publish("news", "hello");
+        assert_eq!(subscriber.message(), Message::text("hello"));
+    }
+    machine.replace_program("/bin/true");
+    upgrade();
+    machine.wait_for("a refusal", |machine| {
+        upgrades(machine, "not upgraded, and nothing has changed") == 1
+    });
+    machine.wait_for("its status", |machine| {
+        machine
+            .property(UNIT, "StatusText")
+            .contains("not upgraded")
+            && machine.property(UNIT, "ActiveState") == "active"
+    });
+    http(&machine).publish("news", "still here");
+    assert_eq!(subscriber.message(), Message::text("still here"));
+    assert_eq!(machine.main_pid(), pid);
+    assert_eq!(machine.property(UNIT, "NRestarts"), "0");
+    // It hears of its watchdog still, and of its end.
+    machine.run(&["systemctl", "stop", UNIT]);
+    assert_eq!(subscriber.close_code(), 1001);
+    assert_eq!(machine.property(UNIT, "Result"), "success");
+}
+
+#[test]
 fn the_watchdog_ends_a_server_that_is_stuck_and_starts_another() {
     let machine = Machine::boot();
     machine.amend(UNIT, "[Service]\nWatchdogSec=1\nTimeoutAbortSec=1\n");

@@ -48,6 +48,21 @@ fn a_client_starts_the_service_and_one_that_comes_during_a_restart_waits() {
     Http::connect(internal).publish("news", "hello");
     assert_eq!(first.message(), Message::text("hello"));
 
+    machine.run(&[
+        "systemctl",
+        "kill",
+        "--kill-whom=main",
+        "--signal=SIGUSR2",
+        "pushring.service",
+    ]);
+    machine.wait_for("the other program", |machine| {
+        let journal = machine.run(&["journalctl", "--no-pager", "--output=cat"]);
+        journal.contains("taken over from pushring")
+    });
+    Http::connect(internal).publish("news", "upgraded");
+    assert_eq!(first.message(), Message::text("upgraded"));
+    let mut late = Socket::open(address, "/sub/news");
+
     machine.run(&["systemctl", "restart", "--no-block", "pushring.service"]);
     // Before, in between or behind: nobody is refused.
     for _ in 0..20 {
@@ -56,6 +71,7 @@ fn a_client_starts_the_service_and_one_that_comes_during_a_restart_waits() {
         assert!(!socket.some_bytes().is_empty());
     }
     assert_eq!(first.close_code(), 1001);
+    assert_eq!(late.close_code(), 1001);
     machine.wait_for("the service", |machine| {
         machine.property("pushring.service", "ActiveState") == "active"
     });

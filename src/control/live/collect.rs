@@ -15,6 +15,9 @@ use crate::shard::mail::{Look, Surveyed};
 /// Channels of each kind that are named: those with the most publications, and those with the most subscribers.
 const CHANNELS_MAX: usize = 50;
 
+/// For how long a channel is named on after it was among the busiest.
+const RECENT: Duration = Duration::from_secs(10);
+
 /// How long all shards may take to answer. One that takes longer is shown as it is, and so are the others.
 const SURVEY_MAX: Duration = Duration::from_secs(1);
 
@@ -25,8 +28,8 @@ pub struct Collector {
     moved: Vec<(u64, Instant)>,
     /// When the busiest channels were asked for last.
     asked: Instant,
-    /// Where those stood that were named last, and when that was.
-    named: (Instant, HashMap<ChannelName, Position>),
+    /// Where those stood that were named last, when that was, and when each was among the busiest.
+    named: (Instant, HashMap<ChannelName, (Position, Instant)>),
 }
 
 impl Collector {
@@ -119,7 +122,7 @@ impl Collector {
                 "a shard has more channels than can be looked at in one turn (200,000)",
             );
         };
-        let names: Arc<[ChannelName]> = busiest.names().into();
+        let names = self.with_recent(busiest.names());
         let looks = control.handle.looks(names.clone());
         let (Ok(looks), Ok(counts)) = tokio::join!(looks, control.handle.counts()) else {
             return unknown("the server is shutting down");
@@ -149,7 +152,11 @@ impl Collector {
                         let published = busiest.published.get(name)?;
                         Some(rate(*published, ms_between(asked, self.asked)))
                     });
-                    positions.insert(name.clone(), position);
+                    let busy = match busiest.has(name) {
+                        true => now,
+                        false => self.busy_at(name).unwrap_or(now),
+                    };
+                    positions.insert(name.clone(), (position, busy));
                 }
             }
             channels.push(channel);
@@ -169,13 +176,29 @@ impl Collector {
         }
     }
 
+    /// Names, and those of channels that were among the busiest shortly before: a list that changed with each second could
+    /// not be read.
+    fn with_recent(&self, mut names: Vec<ChannelName>) -> Arc<[ChannelName]> {
+        let now = Instant::now();
+        let recent = self.named.1.iter().filter(|(name, (_, busy))| {
+            now.saturating_duration_since(*busy) < RECENT && names.binary_search(name).is_err()
+        });
+        let recent: Vec<ChannelName> = recent.map(|(name, _)| name.clone()).collect();
+        names.extend(recent.into_iter().take(CHANNELS_MAX));
+        names.into()
+    }
+
+    fn busy_at(&self, name: &ChannelName) -> Option<Instant> {
+        self.named.1.get(name).map(|(_, busy)| *busy)
+    }
+
     /// How much was published to a channel a second since it was named last, if it was. Of one that was not, and that is
     /// none of those with the most publications, the next snapshot knows.
     fn rate_since(&self, now: Instant, name: &ChannelName, position: Position) -> Option<f64> {
         let (then, positions) = &self.named;
-        let before = positions
+        let (before, _) = positions
             .get(name)
-            .filter(|before| before.epoch == position.epoch)?;
+            .filter(|(before, _)| before.epoch == position.epoch)?;
         let published = position.offset.saturating_sub(before.offset);
         Some(rate(published, ms_between(*then, now)))
     }
@@ -212,7 +235,12 @@ impl Busiest {
         Some(all)
     }
 
-    /// The first of both kinds, each once.
+    /// Whether any shard names the channel.
+    fn has(&self, channel: &ChannelName) -> bool {
+        self.published.contains_key(channel) || self.subscribed.contains_key(channel)
+    }
+
+    /// The first of both kinds, each once, in order.
     fn names(&self) -> Vec<ChannelName> {
         let mut names = first(&self.published);
         names.extend(first(&self.subscribed));

@@ -211,7 +211,7 @@ async function explain({ server, channel, token }, origins) {
   } catch (error) {
     if (error instanceof Refused) return `Refused with ${error.status}: ${error.message}`
     if (!control.signal.aborted) {
-      return `The server lets pages of ${location.origin} not connect. Add it to its settings and reload them: `
+      return `Pages of ${location.origin} may not connect. Add it to the server's settings, and have it reload them: `
         + `[origins] allowed = ${JSON.stringify([...origins, location.origin])}`
     }
   }

@@ -100,7 +100,9 @@ export function drawChannels(choose) {
     return row
   }
 
-  /** With `held` what is shown keeps its place. */
+  const shownNames = () => [...body.querySelectorAll('button')].map((button) => button.textContent)
+
+  /** With `held` what is shown stays, and keeps its place. */
   function show(held = false) {
     heads.forEach((head, column) => {
       if (column === order.column) head.setAttribute('aria-sort', order.down ? 'descending' : 'ascending')
@@ -111,6 +113,10 @@ export function drawChannels(choose) {
     const key = channelColumns[order.column][1]
     const compare = (a, b) => (typeof a === 'string' ? a.localeCompare(b) : (a ?? -1) - (b ?? -1))
     if (held) {
+      for (const name of shownNames()) {
+        const isThere = newest.busiest.some((one) => one.name === name)
+        if (!isThere && name.toLowerCase().includes(wanted)) shown.push({ name })
+      }
       const places = new Map([...body.children].map((element, at) => [element, at]))
       const place = ({ name }) => places.get(rows.get(name)?.element) ?? Infinity
       shown.sort((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b)))
@@ -118,7 +124,7 @@ export function drawChannels(choose) {
       // A stable sort keeps the server's order among equals.
       shown.sort((a, b) => compare(key(a), key(b)) * (order.down ? -1 : 1))
     }
-    const names = new Set(newest.busiest.map(({ name }) => name))
+    const names = new Set(shown.map(({ name }) => name))
     for (const name of rows.keys()) if (!names.has(name)) rows.delete(name)
     shown.forEach((channel, at) => {
       const { element, cells } = rowOf(channel.name)

@@ -143,11 +143,23 @@ pub(super) fn reserved_ports(id: &'static str, case: &Case<'_>) -> Finding {
             format!("outgoing connections take none of ours ({first} to {last})"),
         );
     }
+    // What is written takes the place of what is there.
+    let there = sysctls
+        .reserved_ports
+        .iter()
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+    let all: Vec<String> = there.chain(taken.iter().cloned()).collect();
     let taken = taken.join(",");
     Finding::warning(
         id,
         format!("outgoing connections may take port {taken} ({first} to {last})"),
     )
     .costs("a restart that comes while one has it fails: the address is in use")
-    .mend(super::sysctl("net.ipv4.ip_local_reserved_ports", taken))
+    .mend(super::sysctl(
+        "net.ipv4.ip_local_reserved_ports",
+        all.join(","),
+    ))
 }

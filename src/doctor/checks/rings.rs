@@ -161,7 +161,9 @@ fn filter_cure(case: &Case<'_>) -> String {
             "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register   in [Service], by `systemctl edit {unit}`"
         ),
         None => {
-            format!("a seccomp profile (`--security-opt seccomp=FILE`) that lets {CALLS} through")
+            format!(
+                "--security-opt seccomp=tuning/seccomp.json   or another profile that has {CALLS}"
+            )
         }
     }
 }
@@ -206,14 +208,18 @@ pub(super) fn locked_memory(id: &'static str, case: &Case<'_>) -> Finding {
         allowed => format!("{} allowed", bytes(allowed)),
     };
     let what = format!("{} of rings, {allowed}", bytes(needed));
+    if matches!(case.trials.rings.set_up, Err(SetupError::NoMemory { .. })) {
+        let what = match needed <= limit.soft {
+            true => format!(
+                "{what} to all processes of this user together, and others have taken of it"
+            ),
+            false => what,
+        };
+        let finding = Finding::failure(id, what).costs("the server does not start");
+        return memory_cure(finding, case);
+    }
     if needed <= limit.soft {
         return Finding::fine(id, what);
-    }
-    if matches!(case.trials.rings.set_up, Err(SetupError::NoMemory { .. })) {
-        return memory_cure(
-            Finding::failure(id, what).costs("the server does not start"),
-            case,
-        );
     }
     let finding = match (process.pid, process.can(CAP_IPC_LOCK)) {
         (None, false) => {
