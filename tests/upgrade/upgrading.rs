@@ -226,6 +226,17 @@ impl Upgrading {
     }
 }
 
+impl Upgrading {
+    /// Waits until it has none: who has looked whether it could take over ends when that is known.
+    pub fn wait_until_childless(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !self.children().is_empty() {
+            assert!(Instant::now() < until, "children: {:?}", self.children());
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
 impl Drop for Upgrading {
     fn drop(&mut self) {
         // The program's file may go before the process does.
