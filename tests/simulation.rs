@@ -17,6 +17,7 @@ mod simulation {
     pub mod check_recovery;
     pub mod check_topics;
     pub mod client;
+    pub mod damage;
     pub mod driver;
     pub mod event_stream;
     pub mod frame;
@@ -31,6 +32,7 @@ mod simulation {
     pub mod socket;
     pub mod stomper;
     pub mod subscription;
+    pub mod upgrade;
     pub mod wire;
     pub mod world;
 }
@@ -70,6 +72,10 @@ struct Met {
     held: u64,
     by_pattern: u64,
     reloads: u64,
+    /// Processes that took over from others, such that did not after all, and connections with a backlog that were handed on.
+    upgrades: u64,
+    upgrades_given_up: u64,
+    upgraded_behind: u64,
     /// Event streams that were too slow, and that were told of a drain.
     streams_slow: u64,
     streams_drained: u64,
@@ -118,6 +124,9 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
         ("bad frames", c.closed_protocol),
         ("drains", c.closed_drain),
         ("reloads", met.reloads),
+        ("upgrades", met.upgrades),
+        ("upgrades that were given up", met.upgrades_given_up),
+        ("slow connections that were handed on", met.upgraded_behind),
         ("pings", c.pings),
         ("event streams", c.event_streams),
         ("comments on idle event streams", c.keep_alives),
@@ -275,6 +284,51 @@ fn a_slow_connection_that_is_never_resumed_is_seen() {
     objections(Sabotage::ForgetWritable, "a connection that waits");
 }
 
+#[test]
+fn a_backlog_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveBacklogs, "a backlog left behind");
+}
+
+#[test]
+fn an_unfinished_message_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveInput, "input left behind");
+}
+
+#[test]
+fn a_subscriber_of_its_own_kind_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveHandouts, "handouts left behind");
+}
+
+#[test]
+fn a_message_for_a_slow_consumer_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveParked, "parked messages left behind");
+}
+
+#[test]
+fn a_held_publication_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveHeld, "held publications left behind");
+}
+
+#[test]
+fn an_interest_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveInterests, "interests left behind");
+}
+
+#[test]
+fn a_history_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveHistories, "histories left behind");
+}
+
+#[test]
+fn an_owner_that_nobody_tells_who_leaves_any_more_is_seen() {
+    objections(Sabotage::LeaveCounted, "counts left behind");
+}
+
+#[test]
+fn a_message_of_a_queue_that_is_not_handed_on_is_seen() {
+    objections(Sabotage::LeaveReady, "messages of queues left behind");
+}
+
 /// Runs one seed's world; what is wrong with it, if anything is.
 fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), String> {
     let mut rng = Rng::new(seed);
@@ -287,6 +341,9 @@ fn run(seed: u64, sabotage: Option<Sabotage>, met: &mut Met) -> Result<(), Strin
     met.handed += world.mail.handed;
     met.handed_behind += world.handed_behind;
     met.reloads += world.reloads.count();
+    met.upgrades += world.upgrades.done;
+    met.upgrades_given_up += world.upgrades.given_up;
+    met.upgraded_behind += world.upgrades.behind;
     for (client, stomper) in check_topics::stompers(&world) {
         let got = stomper.subscriptions.iter().flat_map(|one| &one.got);
         met.redelivered += got.filter(|got| got.redelivered).count() as u64;

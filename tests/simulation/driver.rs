@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
-use pushring::shard::{Admission, Batch, ConnectionId, Effect, Exception, Shard};
+use pushring::shard::{Admission, Batch, ConnectionId, Effect, Exception, Identity, Shard};
 
 use super::client::{Client, Place};
 use super::keeping::Streams;
@@ -11,6 +11,7 @@ use super::mail::Mail;
 use super::plan::{Plan, Sabotage};
 use super::rng::Rng;
 use super::socket::{EAGAIN, Received};
+use super::upgrade::Hold;
 
 /// What all shards' turns have in common.
 pub struct Context<'a> {
@@ -48,7 +49,7 @@ impl Context<'_> {
 
 /// A one-shot poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Poll {
+pub(super) enum Poll {
     None,
     Armed,
     Fired,
@@ -57,22 +58,24 @@ enum Poll {
 pub(super) struct Entry {
     pub(super) id: ConnectionId,
     pub(super) client: usize,
-    read: Poll,
-    write: Poll,
-    closing: bool,
+    pub(super) read: Poll,
+    pub(super) write: Poll,
+    pub(super) closing: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Token {
+pub enum Token {
     Read(u32),
     Write(u32),
 }
 
 pub struct Driver {
     pub shard: Shard,
+    /// What it was made with.
+    pub(super) identity: Identity,
     pub(super) index: usize,
     pub(super) entries: Vec<Option<Entry>>,
-    tokens: VecDeque<Token>,
+    pub(super) tokens: VecDeque<Token>,
     /// Clients that wait to be accepted.
     pub arrivals: VecDeque<usize>,
     pub(super) listens: bool,
@@ -81,6 +84,8 @@ pub struct Driver {
     exceptions: Vec<Exception>,
     /// When a drain was asked for.
     pub drain_began_ms: Option<u64>,
+    /// What a live upgrade has it do.
+    pub(super) hold: Hold,
     /// What no shard may do.
     pub fault: Option<String>,
 }
@@ -93,10 +98,11 @@ impl Entry {
 }
 
 impl Driver {
-    pub fn new(shard: Shard, index: usize) -> Self {
+    pub fn new(shard: Shard, identity: Identity) -> Self {
         Self {
             shard,
-            index,
+            index: identity.shard,
+            identity,
             entries: Vec::new(),
             tokens: VecDeque::new(),
             arrivals: VecDeque::new(),
@@ -105,6 +111,7 @@ impl Driver {
             batch: Batch::default(),
             exceptions: Vec::new(),
             drain_began_ms: None,
+            hold: Hold::default(),
             fault: None,
         }
     }
@@ -121,6 +128,9 @@ impl Driver {
 
     /// When it wants to be woken at the latest.
     pub fn next_timeout_ms(&self) -> Option<u64> {
+        if self.hold.is_held {
+            return None;
+        }
         let shard = self.shard.next_timeout_ms();
         [shard, self.resumes_at_ms].into_iter().flatten().min()
     }
@@ -153,7 +163,8 @@ impl Driver {
     pub fn turn(&mut self, ctx: &mut Context<'_>) -> bool {
         let asleep = std::mem::take(&mut ctx.mail.asleep[self.index]);
         let due = self.next_timeout_ms().is_some_and(|due| due <= ctx.now_ms);
-        let arrivals = !self.arrivals.is_empty() && self.resumes_at_ms.is_none();
+        let may_accept = self.resumes_at_ms.is_none() && !self.hold.is_held;
+        let arrivals = !self.arrivals.is_empty() && may_accept;
         if asleep && !due && !arrivals && self.tokens.is_empty() {
             ctx.mail.asleep[self.index] = true;
             return false;
@@ -171,11 +182,16 @@ impl Driver {
         self.shard.end_turn();
         self.apply_effects(ctx);
         self.post_mail(ctx);
+        self.answer_probes(ctx);
         ctx.mail.asleep[self.index] = !self.has_work(ctx);
         true
     }
 
     fn attend(&mut self, ctx: &mut Context<'_>) {
+        if self.hold.is_held {
+            self.hold.deferred.append(&mut self.tokens);
+            return;
+        }
         self.accept(ctx);
         for _ in 0..ctx.plan.tokens_a_turn {
             match self.tokens.pop_front() {
@@ -398,7 +414,7 @@ impl Driver {
     }
 
     /// Whether the next turn would get something done; if not, the shard sleeps.
-    fn has_work(&self, ctx: &mut Context<'_>) -> bool {
+    pub(super) fn has_work(&self, ctx: &mut Context<'_>) -> bool {
         if !self.tokens.is_empty() || self.shard.has_work() {
             return true;
         }

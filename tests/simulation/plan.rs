@@ -46,6 +46,43 @@ pub enum Sabotage {
     ForgetRoom,
     /// A socket that takes bytes again is not reported.
     ForgetWritable,
+    /// A new process is not given what slow connections have not been sent.
+    LeaveBacklogs,
+    /// Nor the beginnings of requests and messages.
+    LeaveInput,
+    /// Nor the subscriptions whose sessions are handed each publication.
+    LeaveHandouts,
+    /// Nor the messages of queues for consumers that are behind.
+    LeaveParked,
+    /// Nor messages that wait for their channel's interval to be over.
+    LeaveHeld,
+    /// Nor the shards that channels have subscribers on.
+    LeaveInterests,
+    /// Nor what channels keep.
+    LeaveHistories,
+    /// Nor whether owners want to hear of each subscriber that leaves.
+    LeaveCounted,
+    /// Nor the messages of queues that nobody has yet.
+    LeaveReady,
+}
+
+impl Sabotage {
+    /// Whether it strikes when a new process takes over, and only then.
+    pub fn is_of_upgrade(self) -> bool {
+        use Sabotage::*;
+        matches!(
+            self,
+            LeaveBacklogs
+                | LeaveInput
+                | LeaveHandouts
+                | LeaveParked
+                | LeaveHeld
+                | LeaveInterests
+                | LeaveHistories
+                | LeaveCounted
+                | LeaveReady
+        )
+    }
 }
 
 /// Everything a seed decides beforehand. Chances are in a thousand.
@@ -79,6 +116,8 @@ pub struct Plan {
     pub control_publishes: usize,
     /// Other settings come in a step.
     pub reloads: usize,
+    /// A new process takes over in a step, or tries to.
+    pub upgrades: usize,
     /// A client resets, vanishes or leaves some time.
     pub client_quits: usize,
     /// A client misbehaves.
@@ -149,6 +188,11 @@ impl Plan {
             control_rests: some(rng, 950),
             control_publishes: some(rng, 800),
             reloads: some(rng, 60),
+            upgrades: match sabotage.is_none_or(Sabotage::is_of_upgrade) {
+                true => some(rng, 40),
+                // Shards that wait for mail that is lost never rest.
+                false => 0,
+            },
             client_quits: some(rng, 500),
             client_misbehaves: some(rng, 300),
             client_slow: some(rng, 700),

@@ -91,6 +91,7 @@ impl Driver {
                 if let Delivery::Handed(message) = &delivery {
                     self.note_handed(message.ticket, ctx);
                 }
+                self.hold.taken += u64::from(peer < ctx.plan.shards);
                 self.shard.handle_delivery(ctx.now_ms, delivery);
             }
             for _ in 0..ctx.plan.mail_a_turn {
@@ -100,6 +101,11 @@ impl Driver {
                 let Some(request) = ctx.mail.take_request(peer, self.index) else {
                     break;
                 };
+                if let Request::Upgrade(step) = request {
+                    self.note_step(ctx.now_ms, step);
+                    continue;
+                }
+                self.hold.taken += u64::from(peer < ctx.plan.shards);
                 self.take_request(peer, request, ctx);
             }
             ctx.mail.ring_if_starved(self.index, peer);
@@ -193,21 +199,24 @@ impl Driver {
             if !self.shard.has_request_for(peer) && !self.shard.has_delivery_for(peer) {
                 continue;
             }
-            let mut posted = false;
+            let mut posted = 0;
             while ctx.mail.has_room_for_request(self.index, peer, entries)
                 && let Some(request) = self.shard.poll_request(peer)
             {
                 ctx.mail.send_request(self.index, peer, request);
-                posted = true;
+                posted += 1;
             }
             while ctx.mail.has_room_for_delivery(self.index, peer, entries)
                 && let Some(delivery) = self.shard.poll_delivery(peer)
             {
                 ctx.mail.send_delivery(self.index, peer, delivery);
-                posted = true;
+                posted += 1;
             }
-            if posted {
+            if posted > 0 {
                 ctx.mail.ring(peer);
+            }
+            if peer < ctx.plan.shards {
+                self.hold.sent += posted;
             }
         }
     }

@@ -10,6 +10,14 @@ use pushring::shard::mail::Request;
 
 use super::rng::Rng;
 
+/// What shards are made with besides their identities.
+#[derive(Clone)]
+pub struct Brain {
+    pub config: Arc<Config>,
+    pub sessions: Arc<Settings>,
+    pub rules: Arc<Rules>,
+}
+
 /// Makes what the control thread sends all shards.
 pub struct Reloads {
     config: Config,
@@ -62,15 +70,23 @@ impl Reloads {
         }
     }
 
+    /// What a new process reads, perhaps other settings than those that held before.
+    pub fn start_anew(&mut self, rng: &mut Rng, has_others: bool) -> Result<Brain, String> {
+        if has_others {
+            self.draw_config(rng);
+        }
+        self.sessions = Arc::new(Settings::new(&self.config).map_err(|e| e.to_string())?);
+        Ok(Brain {
+            config: Arc::new(self.config.clone()),
+            sessions: self.sessions.clone(),
+            rules: Arc::new(Rules::new(&self.config).map_err(|e| e.to_string())?),
+        })
+    }
+
     /// The next, for each shard.
     pub fn draw(&mut self, rng: &mut Rng) -> Result<Request, String> {
-        let config = &mut self.config;
-        config.fanout.sends_per_turn_max = rng.pick(&[1, 2, 7, 50, 4_096]);
-        config.fanout.lane_bytes_max = rng.pick(&[64, 500, 4_096, 1_048_576]);
-        config.fanout.merge_bytes_max = rng.pick(&[0, 1_000, 16_384]);
-        config.deflate.message_bytes_min = rng.pick(&[0, 100, 256]);
-        config.deflate.level = rng.pick(&[1, 6]);
-        config.queues.window_bytes_max = rng.pick(&[1_024, 4_000, 1 << 20]);
+        self.draw_config(rng);
+        let config = &self.config;
         self.sessions = Arc::new(self.sessions.renewed(config).map_err(|e| e.to_string())?);
         self.version += 1;
         Ok(Request::Reload(Arc::new(Live {
@@ -79,5 +95,15 @@ impl Reloads {
             sessions: self.sessions.clone(),
             rules: Arc::new(Rules::new(config).map_err(|e| e.to_string())?),
         })))
+    }
+
+    fn draw_config(&mut self, rng: &mut Rng) {
+        let config = &mut self.config;
+        config.fanout.sends_per_turn_max = rng.pick(&[1, 2, 7, 50, 4_096]);
+        config.fanout.lane_bytes_max = rng.pick(&[64, 500, 4_096, 1_048_576]);
+        config.fanout.merge_bytes_max = rng.pick(&[0, 1_000, 16_384]);
+        config.deflate.message_bytes_min = rng.pick(&[0, 100, 256]);
+        config.deflate.level = rng.pick(&[1, 6]);
+        config.queues.window_bytes_max = rng.pick(&[1_024, 4_000, 1 << 20]);
     }
 }

@@ -23,9 +23,10 @@ use super::reloads::Reloads;
 use super::rng::Rng;
 use super::stomper::Stomper;
 use super::subscription::{Mode, To};
+use super::upgrade::Upgrades;
 
 /// Steps after which a world that still finds no rest is called restless.
-const RESTLESS: usize = 6_000;
+pub(super) const RESTLESS: usize = 6_000;
 
 /// What the control thread has published: channel, payload, and the answers it got.
 pub struct Call {
@@ -54,12 +55,13 @@ pub struct World {
     pub clock: Rc<Cell<u64>>,
     /// By channel: offset of the last publication that was answered before a drain began.
     pub answered: Vec<u64>,
-    calm: bool,
+    pub(super) calm: bool,
     draining: bool,
-    control_outgoing: VecDeque<(usize, Request)>,
+    pub(super) control_outgoing: VecDeque<(usize, Request)>,
     pub reloads: Reloads,
     /// What was wrong with a shard's word about a reload.
     pub reload_fault: Option<String>,
+    pub upgrades: Upgrades,
 }
 
 impl World {
@@ -78,12 +80,12 @@ impl World {
                     first_epoch: 1 + ((shard as u64) << 32),
                 };
                 let shard_of = Shard::new(
-                    identity,
+                    identity.clone(),
                     plan.config.clone(),
                     sessions.clone(),
                     rules.clone(),
                 );
-                Driver::new(shard_of, shard)
+                Driver::new(shard_of, identity)
             })
             .collect();
         let owners = (0..plan.channels)
@@ -110,6 +112,7 @@ impl World {
             control_outgoing: VecDeque::new(),
             reloads: Reloads::new(&plan.config, sessions, plan.shards),
             reload_fault: None,
+            upgrades: Upgrades::default(),
             plan,
             rng,
         })
@@ -141,6 +144,9 @@ impl World {
             }
             if !self.draining && self.rng.chance(self.plan.reloads) {
                 self.reload()?;
+            }
+            if !self.draining && self.rng.chance(self.plan.upgrades) {
+                self.upgrade()?;
             }
             self.advance();
         }
@@ -349,7 +355,7 @@ impl World {
     }
 
     /// One step of everything; whether anything happened.
-    fn advance(&mut self) -> bool {
+    pub(super) fn advance(&mut self) -> bool {
         let mut happened = self.step_clients();
         happened |= self.step_control();
         let mut order: Vec<usize> = (0..self.drivers.len()).collect();
@@ -412,7 +418,8 @@ impl World {
 
     /// The control thread posts and takes its mail, when it is not busy with something else.
     fn step_control(&mut self) -> bool {
-        if !self.calm && self.rng.chance(self.plan.control_rests) {
+        let is_busy = !self.calm && !self.upgrades.is_under_way;
+        if is_busy && self.rng.chance(self.plan.control_rests) {
             return true;
         }
         let control = self.plan.shards;
@@ -434,6 +441,7 @@ impl World {
                         let fault = self.reloads.note(peer, version).err();
                         self.reload_fault = self.reload_fault.take().or(fault);
                     }
+                    Delivery::Probed(probed) => self.upgrades.note(peer, probed),
                     _ => {}
                 }
             }
