@@ -135,9 +135,9 @@ fn programs(upgrades: u32) -> Vec<Program> {
 
 fn print(outcomes: &Outcomes) -> bool {
     println!(
-        "\n| upgrade | program | outcome | pause ms | longest silence ms | of all together ms | deliveries |"
+        "\n| upgrade | program | outcome | took ms | pause ms | longest silence ms | of all together ms | deliveries |"
     );
-    println!("| ---: | --- | --- | ---: | ---: | ---: | ---: |");
+    println!("| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |");
     for (number, round) in (1..).zip(&outcomes.rounds) {
         let (outcome, pause) = match &round.outcome {
             Outcome::TakenOver { pause } => ("taken over", ms(*pause)),
@@ -145,8 +145,9 @@ fn print(outcomes: &Outcomes) -> bool {
         };
         let Silence { longest, common } = round.silence;
         println!(
-            "| {number} | {:?} | {outcome} | {pause} | {} | {} | {} |",
+            "| {number} | {:?} | {outcome} | {} | {pause} | {} | {} | {} |",
             round.program,
+            ms(round.took),
             ms(longest),
             ms(common),
             round.deliveries
@@ -154,7 +155,7 @@ fn print(outcomes: &Outcomes) -> bool {
     }
     let undisturbed = outcomes.undisturbed;
     println!(
-        "| none | | | | {} | {} | |",
+        "| none | | | | | {} | {} | |",
         ms(undisturbed.longest),
         ms(undisturbed.common)
     );
