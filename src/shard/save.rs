@@ -138,13 +138,24 @@ impl Shard {
     /// which [`Shard::end_unsaved`] has closed before.
     pub fn save(&self) -> SavedShard {
         let mut pool = Pool::default();
-        let connections = self.connections.table.iter();
-        let connections = connections
-            .filter_map(|(key, connection)| self.save_connection(key, connection, &mut pool))
-            .collect();
+        let mut generations = self.connections.table.generations();
+        let mut connections = Vec::with_capacity(self.connections.table.len());
+        let mut counters = self.counters();
+        for (key, connection) in self.connections.table.iter() {
+            match self.save_connection(key, connection, &mut pool) {
+                Some(saved) => connections.push(saved),
+                None => {
+                    // Its socket is not handed on, and its name is not given out again.
+                    counters.closed += 1;
+                    if let Some(generation) = generations.get_mut(key.slot as usize) {
+                        *generation = generation.wrapping_add(1);
+                    }
+                }
+            }
+        }
         SavedShard {
             routes: self.sessions.routes.patterns(),
-            generations: self.connections.table.generations(),
+            generations,
             connections,
             pool: pool.into_saved(),
             channels: (self.fanout.kinds())
@@ -157,7 +168,7 @@ impl Shard {
             directory: self.directory.save(),
             queues: self.queues.save(),
             idempotency: self.idempotency.save(),
-            counters: self.counters(),
+            counters,
         }
     }
 

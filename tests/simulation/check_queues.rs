@@ -216,7 +216,10 @@ fn may_have_accepted(delivery: &Delivery<'_>) -> bool {
 fn has_bin(world: &World, queue: usize, rest: &Rest) -> bool {
     stompers(world).any(|(client, stomper)| {
         let took_leave = matches!(client.told, Some((1000, _))) && stomper.disconnect.is_some();
-        let has_read = took_leave || rest.stayed.contains(&client.index);
+        // Who was slow when the others left has not read all that came to it then.
+        let was_slow = matches!(client.told, Some((1013, _)));
+        let has_stayed = rest.stayed.contains(&client.index) && !was_slow;
+        let has_read = took_leave || has_stayed;
         let mut autos = stomper.subscriptions.iter();
         autos.any(|one| {
             let is_over = one.ended.is_some_and(|(_, r)| stomper.has_receipt(r));

@@ -57,6 +57,10 @@ fn a_handshake_a_frame_and_a_stomp_frame_are_completed_behind_an_upgrade() {
     assert_eq!(half_open.answer().status, 101);
     half_stream.send(halves(&request).1);
     let mut stream = Stream::over(half_stream);
+    stream.position();
+    Metrics::wait(&mut http, "all subscriptions", |metrics| {
+        metrics.sum("subscriptions") == 4
+    });
     pinging.send(halves(&ping).1);
     assert_eq!(pinging.next(), Said::Pong(b"are you there".to_vec()));
     publisher.send(halves(&middle).1);
@@ -86,7 +90,7 @@ fn calls_of_the_internal_listener_stay_open_and_half_a_request_is_completed() {
     let answer = caller.post("/api/upgrade", "");
     assert_eq!(
         (answer.status, answer.text().as_str()),
-        (200, "{}"),
+        (200, "{\"result\":{}}"),
         "{answer:?}"
     );
     assert!(matches!(upgrading.outcome(), Outcome::TakenOver { .. }));

@@ -35,7 +35,7 @@ fn keeping() -> (Upgrading, SocketAddr) {
 #[test]
 fn who_is_behind_reads_on_behind_an_upgrade_and_has_all_of_it_in_order() {
     // Nothing that waits is dropped here, and nobody closed for it.
-    let config = "[slow_consumer]\nbacklog_bytes_max = 50_000_000\n[deflate]\nenabled = false\n";
+    let config = "[slow_consumer]\nbacklog_bytes_max = 50_000_000\nbacklog_age_ms_max = 600_000\n[deflate]\nenabled = false\n";
     let mut upgrading = Upgrading::start(Options::with_config(config));
     let public = upgrading.server.addresses.public;
     let mut slow = Socket::open(public, "/sub/news");
@@ -178,13 +178,11 @@ fn the_newest_message_that_is_held_back_leaves_behind_an_upgrade_when_it_is_due(
 
 #[test]
 fn a_token_that_expires_behind_an_upgrade_ends_its_connection() {
-    let config = format!(
-        "[auth]\nhmac_secret = \"{SECRET}\"\n[centrifuge]\nexpired_ms = 0\n[[namespace]]\nchannels = \"*\"\nallow_subscribe = \"authenticated\"\n"
-    );
+    let config = format!("[auth]\nhmac_secret = \"{SECRET}\"\n[centrifuge]\nexpired_ms = 0\n");
     let mut upgrading = Upgrading::start(Options::with_config(&config));
     let public = upgrading.server.addresses.public;
     let until = taken_for_ms(6_000);
-    let claims = json!({ "sub": "ann", "exp": until });
+    let claims = json!({ "sub": "ann", "exp": until, "subscribe": ["news"] });
     let mut raw = Socket::open(public, &format!("/sub/news?token={}", token(&claims)));
     let mut client = Centrifuge::connect_with(public, json!({ "token": token(&claims) })).0;
     client.subscribe("news");

@@ -95,6 +95,14 @@ impl Trial {
             shards: self.shards,
             ..Options::with_config(CONFIG)
         });
+        self.run_on(&mut upgrading).map_err(|Failure(why)| {
+            let log = upgrading.server.output();
+            let end = log[log.len().saturating_sub(30)..].join("\n");
+            Failure(format!("{why}\nthe end of the server's log:\n{end}"))
+        })
+    }
+
+    fn run_on(&self, upgrading: &mut Upgrading) -> Result<Outcomes, Failure> {
         let addresses = upgrading.server.addresses;
         let pid = upgrading.server.id();
         let channels = self.channels();
@@ -116,7 +124,7 @@ impl Trial {
         let undisturbed = crowd.silence();
         let mut rounds = Vec::new();
         for &program in &self.programs {
-            let round = self.upgrade(program, &mut upgrading, &channels, &crowd)?;
+            let round = self.upgrade(program, upgrading, &channels, &crowd)?;
             rounds.push(round);
         }
         let reconnects = Arc::clone(&publishers.reconnects);
