@@ -16,6 +16,7 @@ mod patterns;
 mod queues;
 mod recovery;
 mod reload;
+mod saving;
 mod slow;
 mod stomp;
 mod surveys;

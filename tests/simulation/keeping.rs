@@ -19,6 +19,8 @@ pub struct Keeping {
     pub cache: bool,
     /// The shortest time between two publications; 0 for no such limit.
     pub every_ms: u64,
+    /// Owners hear of each subscriber that leaves.
+    pub presence: bool,
 }
 
 /// The namespaces of a world.
@@ -119,6 +121,7 @@ impl Keepings {
                 history_bytes_max: 1 << 30,
                 cache: keeping.cache,
                 latest_every_ms: keeping.every_ms,
+                presence: keeping.presence,
                 wildcards,
                 ..NamespaceConfig::default()
             })
@@ -149,6 +152,7 @@ impl Keeping {
                 true => rng.pick(&[5, 40, 200]),
                 false => 0,
             },
+            presence: rng.chance(300),
         }
     }
 
