@@ -46,7 +46,7 @@ macro_rules! pages {
     };
 }
 
-pages! { access api centrifuge channels doctor raw sse stomp }
+pages! { access api centrifuge channels doctor raw sse stomp upgrade }
 
 #[test]
 fn every_page_is_run() {

@@ -373,7 +373,7 @@ fn beside_a_running_server_its_addresses_are_no_failure_and_its_limits_can_be_lo
         assert_eq!(finding["level"], "hint", "{finding:#}");
         let what = finding["what"].as_str().unwrap();
         assert!(
-            what.contains(&format!("in use by pushring (process {pid})")),
+            what.contains(&format!(": a server runs there already (process {pid})")),
             "{what}"
         );
     }

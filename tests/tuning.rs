@@ -7,7 +7,9 @@ mod support;
 
 mod tuning {
     mod affinity;
+    mod container;
     mod monitoring;
+    mod package;
     mod proxies;
     mod sysctl;
 

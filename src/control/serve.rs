@@ -1,23 +1,24 @@
 //! The internal listener's connections: accepted and served, and handed over between two requests when a live upgrade wants them.
 //!
 //! A caller that keeps its connection open is not to find it closed with a request on the way that nobody will answer. So a
-//! connection with nothing under way stays open across an upgrade, with what has been read from it; one in the middle of a
-//! request is answered first, and told that it is closed (`Connection: close`).
+//! connection with nothing under way stays open across an upgrade, with what has been read from it, be it half a head; one in the
+//! middle of a request is answered first, and told that it is closed (`Connection: close`).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
@@ -28,7 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How long requests that are under way may take to be answered before an upgrade goes on without them.
-const ANSWERS_MAX: Duration = Duration::from_millis(500);
+const ANSWERS_MAX: Duration = Duration::from_secs(5);
 
 /// How long accepting rests when there is no file descriptor.
 const STARVED_PAUSE: Duration = Duration::from_millis(250);
@@ -138,14 +139,15 @@ impl Serve {
 
 /// Serves a connection until it ends, or until it is wanted and between two requests: then it is returned.
 async fn serve(idle: Idle, router: Router, mut collect: watch::Receiver<bool>) -> Option<Idle> {
-    let under_way = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::new(Progress::default());
     let io = TokioIo::new(Rewound {
         read: idle.read,
         stream: idle.stream,
+        progress: progress.clone(),
     });
     let service = Counting {
         service: TowerToHyperService::new(router),
-        under_way: under_way.clone(),
+        progress: progress.clone(),
     };
     let mut connection = http1::Builder::new().serve_connection(io, service);
     let stays = tokio::select! {
@@ -154,18 +156,20 @@ async fn serve(idle: Idle, router: Router, mut collect: watch::Receiver<bool>) -
             return None;
         }
         wanted = async { collect.wait_for(|wanted| *wanted).await.is_ok() } => {
-            // Otherwise an answer is being made which will say that the connection ends.
-            wanted && under_way.load(Ordering::Relaxed) == 0
+            wanted && progress.is_between_requests()
         }
     };
-    Pin::new(&mut connection).graceful_shutdown();
-    let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-    let parts = connection.into_parts();
-    let Rewound { read, stream } = parts.io.into_inner();
-    if !stays || ended.is_err() {
-        finish(&stream);
+    if !stays {
+        // An answer is being made, or has not been taken, and says that the connection ends; or a request is not read to its end.
+        Pin::new(&mut connection).graceful_shutdown();
+        // An error ends it as well.
+        let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        finish(&connection.into_parts().io.into_inner().stream);
         return None;
     }
+    let parts = connection.into_parts();
+    let Rewound { read, stream, .. } = parts.io.into_inner();
+    // A part of a head, perhaps.
     let mut unread = BytesMut::from(&*parts.read_buf);
     unread.extend_from_slice(&read);
     Some(Idle {
@@ -180,10 +184,31 @@ fn finish(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
 }
 
-/// Counts the requests whose answers are being made.
+/// How far a connection's requests have come.
+#[derive(Default)]
+struct Progress {
+    /// Requests whose answers are being made.
+    answering: AtomicUsize,
+    /// Requests whose bodies have not been read to their ends.
+    reading: AtomicUsize,
+    /// The socket takes no more at the moment.
+    blocked: AtomicBool,
+}
+
+impl Progress {
+    /// Whether nothing is under way but, perhaps, the head of the next request. Between two polls of a connection its answers have
+    /// been written, unless the socket takes no more.
+    fn is_between_requests(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) == 0
+            && self.reading.load(Ordering::Relaxed) == 0
+            && !self.blocked.load(Ordering::Relaxed)
+    }
+}
+
+/// Notes what becomes of requests.
 struct Counting {
     service: TowerToHyperService<Router>,
-    under_way: Arc<AtomicUsize>,
+    progress: Arc<Progress>,
 }
 
 impl Service<Request<Incoming>> for Counting {
@@ -192,14 +217,57 @@ impl Service<Request<Incoming>> for Counting {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        let answer = self.service.call(request);
-        let under_way = self.under_way.clone();
+        let progress = self.progress.clone();
+        progress.answering.fetch_add(1, Ordering::Relaxed);
+        progress.reading.fetch_add(1, Ordering::Relaxed);
+        let answer = self.service.call(request.map(|body| Watched {
+            body,
+            ended: false,
+            progress: progress.clone(),
+        }));
         Box::pin(async move {
             let answer = answer.await;
-            under_way.fetch_sub(1, Ordering::Relaxed);
+            progress.answering.fetch_sub(1, Ordering::Relaxed);
             answer
         })
+    }
+}
+
+/// A request's body.
+struct Watched {
+    body: Incoming,
+    ended: bool,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // One that nobody wanted to its end stays counted: what follows on the connection is no request.
+        if self.ended || self.body.is_end_stream() {
+            self.progress.reading.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended |= matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -207,6 +275,15 @@ impl Service<Request<Incoming>> for Counting {
 struct Rewound {
     read: Bytes,
     stream: TcpStream,
+    progress: Arc<Progress>,
+}
+
+impl Rewound {
+    fn note_written<T>(&self, written: Poll<T>) -> Poll<T> {
+        let blocked = &self.progress.blocked;
+        blocked.store(written.is_pending(), Ordering::Relaxed);
+        written
+    }
 }
 
 impl AsyncRead for Rewound {
@@ -230,7 +307,8 @@ impl AsyncWrite for Rewound {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_written(written)
     }
 
     fn poll_write_vectored(
@@ -238,7 +316,8 @@ impl AsyncWrite for Rewound {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_written(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -200,12 +200,21 @@ impl Upgrade {
         self.manager.remark(format!("not upgraded: {error}"));
     }
 
+    /// The program after this one would not know that the server is to end, though it may be announced only so far.
+    fn check_stays(&self) -> Result<(), HoldError> {
+        match self.handle.is_draining() {
+            true => Err(HoldError::ShuttingDown),
+            false => Ok(()),
+        }
+    }
+
     fn test_max(&self) -> Duration {
         Duration::from_millis(self.live.borrow().config.timeouts.upgrade_test_ms)
     }
 
     /// Brings the shards to rest until what is returned is dropped.
     async fn hold(&self, closes_unsaved: bool) -> Result<Held<'_>, UpgradeError> {
+        self.check_stays()?;
         let (answer, answered) = oneshot::channel();
         let (release, released) = oneshot::channel();
         let letter = Letter::Hold(Box::new(Hold {
@@ -292,6 +301,9 @@ impl Tested<'_> {
         inherited.push(self.file.as_raw_fd());
         let sum = held.write(&mut self.file, self.tester.child.id(), calls)?;
         self.tester.again(&sum).await?;
+        // Whoever has heard of the end meanwhile has its turn.
+        tokio::task::yield_now().await;
+        upgrade.check_stays()?;
         execute(program, self.file.as_raw_fd(), &inherited)
             .map_err(|error| program.not_started(error))
     }

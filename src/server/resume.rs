@@ -71,7 +71,9 @@ impl Resumed {
             });
             shards.push(shard.bytes);
         }
-        state.tester.map(bury);
+        if let Some(tester) = state.tester {
+            bury(tester);
+        }
         let calls = state.calls.into_iter();
         let calls = calls.map(|(fd, read)| Ok((socket(fd)?.into(), read)));
         Ok(Some(Self {

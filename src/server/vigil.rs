@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::control::Letter;
-    use crate::metrics::{Counters, TURN_BOUNDS_US};
+    use crate::metrics::Counters;
     use crate::shard::mail::Surveyed;
 
     const WATCHDOG: Duration = Duration::from_secs(30);
@@ -179,7 +179,7 @@ mod tests {
             ..Counters::default()
         };
         for shard in &metrics {
-            shard.publish(&counters, &[0; TURN_BOUNDS_US.len() + 1]);
+            shard.publish(&counters);
         }
         sleep(FIGURES_EVERY).await;
         let both = "STATUS=10 connections, 1000 deliveries/s, 2 shards, 2 slow consumers\n";

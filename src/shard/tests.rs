@@ -13,6 +13,7 @@ mod drain;
 mod handouts;
 mod merging;
 mod patterns;
+mod pongs;
 mod queues;
 mod recovery;
 mod reload;

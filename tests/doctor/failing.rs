@@ -384,7 +384,7 @@ pub const WRONG: &[Wrong] = &[
                 flag: "internal",
             });
         },
-        &["pushring (process 77)", "a server runs already"],
+        &["127.0.0.1:8001: a server runs there already (process 77)"],
     ),
     wrong(
         "dual-stack",

@@ -29,6 +29,27 @@ fn a_server_at_rest_says_again_and_again_that_it_is_alive() {
     }
 }
 
+#[test]
+fn a_server_that_ends_slowly_is_still_alive() {
+    let manager = Listening::new();
+    let options = Options {
+        environment: manager.variables(Some(WATCHDOG)),
+        ..Options::with_config("timeouts.drain_ms = 600_000\n")
+    };
+    let mut server = Server::launch(Addresses::free(), options);
+    manager.wait_for_line("READY=1");
+    let _subscribers = [(); 20].map(|()| Socket::open(server.addresses.public, "/sub/news"));
+    server.signal("TERM");
+    manager.wait_for_line("STOPPING=1");
+    for _ in 0..5 {
+        manager.wait_for_line("WATCHDOG=1");
+    }
+    assert!(
+        server.exit_status().is_none(),
+        "most connections are still open"
+    );
+}
+
 /// Blocks its shard from its first message on until the test lets it go.
 struct Stuck {
     blocked: Sender<()>,

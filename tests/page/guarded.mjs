@@ -53,7 +53,7 @@ await withBrowser(async (browser) => {
     await choose(friend, protocol)
     await friend.fill('#token', '')
     await friend.click('#connect')
-    if (protocol === 'stomp') await waitForText(friend, '#hand-state', 'Closed')
+    if (protocol === 'stomp') await waitForText(friend, '#hand-state', 'Not connected')
     else await waitForLine(friend, 'error', refusal)
     await friend.fill('#token', token)
     await friend.click('#connect')

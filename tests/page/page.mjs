@@ -2,9 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { assertNoErrors, keepPicture, waitFor, withBrowser } from '../browser/browser.mjs'
+import { assertNoErrors, foreignOrigin, keepPicture, waitFor, withBrowser as run } from '../browser/browser.mjs'
 
-export { assertNoErrors, keepPicture, waitFor, withBrowser }
+export { assertNoErrors, foreignOrigin, keepPicture, waitFor }
 
 const axe = new URL('../../target/tools/axe/node_modules/axe-core/axe.min.js', import.meta.url)
 
@@ -20,6 +20,13 @@ export async function have(what) {
   process.stdout.write(`${what}\n`)
   const { value } = await answers.next()
   if (value !== 'done') throw new Error(`${what}: ${value}`)
+}
+
+/** Runs a test in a browser of its own. */
+export async function withBrowser(test) {
+  await run(test)
+  // Waiting for more of it would keep the script from ending.
+  process.stdin.destroy()
 }
 
 /** Publishes over HTTP, as a backend does. */

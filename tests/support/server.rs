@@ -28,6 +28,8 @@ pub struct Options {
     pub config: String,
     /// The limit of open files (`ulimit -n`) that the process gets, when it is not to be the test's own.
     pub open_files_max: Option<u32>,
+    /// A program with arguments that becomes the server: it is given the server's program and its arguments behind its own.
+    pub wrapper: Vec<String>,
     /// More arguments.
     pub arguments: Vec<String>,
     /// The configuration file that the arguments name says all: no addresses and no number of shards are given by flags.
@@ -47,6 +49,7 @@ impl Default for Options {
             echo: false,
             config: String::new(),
             open_files_max: None,
+            wrapper: Vec::new(),
             arguments: Vec::new(),
             all_in_file: false,
             environment: Vec::new(),
@@ -126,6 +129,11 @@ impl Server {
         let built = env!("CARGO_BIN_EXE_pushring").into();
         let program = options.program.clone().unwrap_or(built);
         let mut command = match options.open_files_max {
+            None if !options.wrapper.is_empty() => {
+                let mut wrapper = Command::new(&options.wrapper[0]);
+                wrapper.args(&options.wrapper[1..]).arg(&program);
+                wrapper
+            }
             None if options.given.is_empty() => Command::new(&program),
             None => {
                 let mut shell = Command::new("sh");

@@ -1,7 +1,9 @@
 //! Subscribers of every protocol that stay: whatever ends one of their connections is a fault of the server.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -66,7 +68,8 @@ struct Subscriber {
 /// What the subscribers of a thread know together.
 struct Common {
     opening: Semaphore,
-    heard_at_ns: AtomicU64,
+    heard_at_ns: Cell<u64>,
+    buffer: RefCell<Vec<u8>>,
 }
 
 impl Crowd {
@@ -90,19 +93,20 @@ impl Crowd {
             }
         }
         let (stop, mut stopped) = oneshot::channel::<()>();
-        let common = Arc::new(Common {
-            opening: Semaphore::new(OPENING_MAX),
-            heard_at_ns: AtomicU64::new(0),
-        });
         let all = Arc::clone(&shared);
         let thread = thread::spawn(move || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = builder.enable_all().build().unwrap();
             let tasks = LocalSet::new();
+            let common = Rc::new(Common {
+                opening: Semaphore::new(OPENING_MAX),
+                heard_at_ns: Cell::new(0),
+                buffer: RefCell::new(vec![0; READ_BYTES]),
+            });
             let (end, ended) = tokio::sync::watch::channel(false);
             let mut running = Vec::new();
             for subscriber in subscribers {
-                let live = subscriber.live(Arc::clone(&common), ended.clone());
+                let live = subscriber.live(Rc::clone(&common), ended.clone());
                 running.push(tasks.spawn_local(live));
             }
             tasks.block_on(&runtime, async {
@@ -180,7 +184,7 @@ impl Subscriber {
     /// Until the crowd ends, or its connection does.
     async fn live(
         mut self,
-        common: Arc<Common>,
+        common: Rc<Common>,
         mut ended: tokio::sync::watch::Receiver<bool>,
     ) -> Counts {
         let fault = tokio::select! {
@@ -204,7 +208,6 @@ impl Subscriber {
         let mut conversation = self.speech.converse(self.number, &self.channel.name, None);
         let mut outgoing = conversation.begin();
         let mut heard = Vec::new();
-        let mut buffer = Vec::new();
         loop {
             let interest = match outgoing.is_empty() {
                 true => Interest::READABLE,
@@ -212,16 +215,14 @@ impl Subscriber {
             };
             let ready = stream.ready(interest).await.map_err(text)?;
             if ready.is_readable() {
-                // Not kept: thousands wait at a time.
-                buffer.resize(READ_BYTES, 0);
-                let count = match stream.try_read(&mut buffer) {
+                let buffer = &mut *common.buffer.borrow_mut();
+                let count = match stream.try_read(buffer) {
                     Ok(0) => return Err("the connection has ended".to_owned()),
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                     Err(error) => return Err(error.to_string()),
                 };
                 conversation.take(&buffer[..count], &mut heard, &mut outgoing)?;
-                buffer = Vec::new();
                 if !heard.is_empty() {
                     self.note_time(common);
                 }
@@ -255,7 +256,7 @@ impl Subscriber {
         let now_ns = self.began.elapsed().as_nanos() as u64;
         let since_ns = self.shared.silence_since_ns.load(Ordering::Relaxed);
         let before_ns = std::mem::replace(&mut self.heard_at_ns, now_ns);
-        let common_before_ns = common.heard_at_ns.swap(now_ns, Ordering::Relaxed);
+        let common_before_ns = common.heard_at_ns.replace(now_ns);
         // Who has heard nothing before is silent for another reason.
         if before_ns > 0 {
             let silent_ns = now_ns - before_ns.max(since_ns).min(now_ns);

@@ -15,9 +15,6 @@ use crate::support::stomp::Stomp;
 use crate::support::wire::Socket;
 use crate::support::wire::{FIN, TEXT, frame};
 
-/// How far a publisher is ahead of what its channel's subscribers have on average: farther, and the slowest would be closed
-/// as slow consumers.
-const AHEAD_MAX: u64 = 200;
 /// Frames written at once: a receive of the server's ends within one.
 const TOGETHER_MAX: u64 = 50;
 /// How often a publisher that is far ahead looks again.
@@ -45,7 +42,9 @@ pub struct Publishers {
 }
 
 impl Publishers {
-    pub fn start(addresses: Addresses, channels: &[Arc<Channel>]) -> Self {
+    /// None is farther ahead of what its channel's subscribers have on average than that: the slowest would be closed as slow
+    /// consumers otherwise.
+    pub fn start(addresses: Addresses, channels: &[Arc<Channel>], ahead_max: u64) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let reconnects = Arc::new(AtomicU64::new(0));
         let ways = WAYS.into_iter().cycle();
@@ -53,6 +52,7 @@ impl Publishers {
             let publisher = Publisher {
                 addresses,
                 channel: Arc::clone(channel),
+                ahead_max,
                 ended: Arc::clone(&ended),
                 reconnects: Arc::clone(&reconnects),
             };
@@ -94,6 +94,7 @@ impl Drop for Publishers {
 struct Publisher {
     addresses: Addresses,
     channel: Arc<Channel>,
+    ahead_max: u64,
     ended: Arc<AtomicBool>,
     reconnects: Arc<AtomicU64>,
 }
@@ -106,7 +107,7 @@ impl Publisher {
                 return None;
             }
             let published = self.channel.published();
-            let room = (self.channel.mean_heard() + AHEAD_MAX).saturating_sub(published);
+            let room = (self.channel.mean_heard() + self.ahead_max).saturating_sub(published);
             if room > 0 {
                 return Some(published + 1..=published + room.min(together_max));
             }

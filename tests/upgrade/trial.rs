@@ -55,7 +55,7 @@ pub struct Round {
 }
 
 /// What came of all of it.
-pub struct Result {
+pub struct Outcomes {
     /// Of subscribers.
     pub connections: usize,
     /// Connections of publishers besides.
@@ -72,7 +72,6 @@ pub struct Result {
     pub reconnects: u64,
     /// Files that the process had open before the first upgrade and after the last.
     pub open_files: [usize; 2],
-    pub children: Vec<String>,
     pub took: Duration,
     /// What does not hold that should.
     pub objections: Vec<String>,
@@ -90,12 +89,20 @@ impl fmt::Display for Failure {
 
 impl Trial {
     /// All of it. What was counted is checked: what does not hold is among the objections.
-    pub fn run(&self) -> std::result::Result<Result, Failure> {
+    pub fn run(&self) -> Result<Outcomes, Failure> {
         raise_open_files();
         let mut upgrading = Upgrading::start(Options {
             shards: self.shards,
             ..Options::with_config(CONFIG)
         });
+        self.run_on(&mut upgrading).map_err(|Failure(why)| {
+            let log = upgrading.server.output();
+            let end = log[log.len().saturating_sub(30)..].join("\n");
+            Failure(format!("{why}\nthe end of the server's log:\n{end}"))
+        })
+    }
+
+    fn run_on(&self, upgrading: &mut Upgrading) -> Result<Outcomes, Failure> {
         let addresses = upgrading.server.addresses;
         let pid = upgrading.server.id();
         let channels = self.channels();
@@ -108,7 +115,7 @@ impl Trial {
         }
         let files_before = upgrading.open_files();
         let began = Instant::now();
-        let publishers = Publishers::start(addresses, &channels);
+        let publishers = Publishers::start(addresses, &channels, self.ahead_max());
         self.until_all_have(&channels, &crowd, "the first publications", |channel| {
             channel.least_heard() > 0
         })?;
@@ -117,7 +124,7 @@ impl Trial {
         let undisturbed = crowd.silence();
         let mut rounds = Vec::new();
         for &program in &self.programs {
-            let round = self.upgrade(program, &mut upgrading, &channels, &crowd)?;
+            let round = self.upgrade(program, upgrading, &channels, &crowd)?;
             rounds.push(round);
         }
         let reconnects = Arc::clone(&publishers.reconnects);
@@ -132,9 +139,10 @@ impl Trial {
         let metrics = Metrics::wait(&mut http, "publishers gone", |metrics| {
             metrics.sum("connections") <= self.connections as u64
         });
+        upgrading.wait_until_childless();
         let files_after = upgrading.open_files();
         let sum = |count: fn(&Channel) -> u64| channels.iter().map(|one| count(one)).sum::<u64>();
-        let mut result = Result {
+        let mut result = Outcomes {
             connections: self.connections,
             publishers: Publishers::connections(self.channels),
             disconnects,
@@ -146,7 +154,6 @@ impl Trial {
             undisturbed,
             reconnects: reconnects.load(std::sync::atomic::Ordering::Relaxed),
             open_files: [files_before, files_after],
-            children: upgrading.children(),
             took,
             objections: Vec::new(),
         };
@@ -155,6 +162,11 @@ impl Trial {
             result.objections.push("another process".to_owned());
         }
         Ok(result)
+    }
+
+    /// No more is to be on its way than subscribers take within a second or so.
+    fn ahead_max(&self) -> u64 {
+        (300_000 / self.connections as u64).clamp(10, 200)
     }
 
     fn channels(&self) -> Vec<Arc<Channel>> {
@@ -175,7 +187,7 @@ impl Trial {
         upgrading: &mut Upgrading,
         channels: &[Arc<Channel>],
         crowd: &Crowd,
-    ) -> std::result::Result<Round, Failure> {
+    ) -> Result<Round, Failure> {
         let delivered = |channels: &[Arc<Channel>]| -> u64 {
             channels.iter().map(|channel| channel.delivered()).sum()
         };
@@ -197,11 +209,7 @@ impl Trial {
     }
 
     /// Waits until every subscriber has something that was published after now.
-    fn hear_on(
-        &self,
-        channels: &[Arc<Channel>],
-        crowd: &Crowd,
-    ) -> std::result::Result<(), Failure> {
+    fn hear_on(&self, channels: &[Arc<Channel>], crowd: &Crowd) -> Result<(), Failure> {
         let now: Vec<u64> = channels.iter().map(|channel| channel.published()).collect();
         self.until_all_have(channels, crowd, "new publications", |channel| {
             channel.least_heard() > now[channel.index]
@@ -214,7 +222,7 @@ impl Trial {
         crowd: &Crowd,
         what: &str,
         has: impl Fn(&Channel) -> bool,
-    ) -> std::result::Result<(), Failure> {
+    ) -> Result<(), Failure> {
         let mut until = Instant::now() + self.patience;
         let mut least = 0;
         while !channels.iter().all(|channel| has(channel)) {
@@ -234,7 +242,7 @@ impl Trial {
         Ok(())
     }
 
-    fn check(&self, crowd: &Crowd, until: Instant, what: &str) -> std::result::Result<(), Failure> {
+    fn check(&self, crowd: &Crowd, until: Instant, what: &str) -> Result<(), Failure> {
         if let Some(faults) = crowd.faults() {
             return Err(Failure(faults));
         }
@@ -248,7 +256,7 @@ impl Trial {
     }
 }
 
-impl Result {
+impl Outcomes {
     fn check(&mut self, metrics: &Metrics) {
         let mut objections = Vec::new();
         let mut object = |holds: bool, what: String| {
@@ -274,10 +282,6 @@ impl Result {
         object(
             before == after,
             format!("open files: {before}, then {after}"),
-        );
-        object(
-            self.children.is_empty(),
-            format!("children: {:?}", self.children),
         );
         // All of them were counted through all upgrades.
         for (family, expected) in [
@@ -307,6 +311,19 @@ impl Result {
             .collect();
         pauses.sort();
         pauses
+    }
+}
+
+impl Outcomes {
+    /// For how long no subscriber heard anything, by upgrade that was taken over, the shortest first.
+    pub fn common_silences(&self) -> Vec<Duration> {
+        let taken_over = self.rounds.iter().filter(|round| {
+            let outcome = &round.outcome;
+            matches!(outcome, Outcome::TakenOver { .. })
+        });
+        let mut silences: Vec<_> = taken_over.map(|round| round.silence.common).collect();
+        silences.sort();
+        silences
     }
 }
 

@@ -22,6 +22,13 @@ fn subscribers_and_publishers_of_all_protocols_notice_neither_upgrades_nor_refus
         patience: Duration::from_secs(30),
     };
     let result = trial.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(
+        result
+            .rounds
+            .iter()
+            .all(|round| round.silence.longest >= round.silence.common),
+        "all together are silent no longer than one of them"
+    );
     println!(
         "{} publications, {} deliveries in {:?}; pauses {:?}, silences {:?}, undisturbed {:?}; {} reconnects",
         result.publications,

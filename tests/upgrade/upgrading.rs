@@ -1,8 +1,8 @@
 //! A server whose program's file can be replaced, and what its log says about upgrades.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -109,9 +109,11 @@ impl Upgrading {
         );
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
-        let original = folder.join("original");
-        fs::copy(env!("CARGO_BIN_EXE_pushring"), &original).unwrap();
-        fs::hard_link(&original, folder.join("pushring")).unwrap();
+        for name in ["original", "pushring"] {
+            // Not copied: a file that has just been written may still be open for writing in a process that another test
+            // starts at this moment, and cannot be executed then.
+            fs::hard_link(env!("CARGO_BIN_EXE_pushring"), folder.join(name)).unwrap();
+        }
         let server = Server::start_at(
             Addresses::free(),
             Options {
@@ -135,11 +137,10 @@ impl Upgrading {
             return fs::remove_file(place).unwrap();
         }
         match (program.script(&original), program) {
-            (Some(script), _) => fs::write(&new, script).unwrap(),
-            (None, Program::Garbage) => fs::write(&new, [0x7f; 64]).unwrap(),
+            (Some(script), _) => write_executable(&new, &script),
+            (None, Program::Garbage) => write_executable(&new, "\x7f\x7f\x7f\x7f no program"),
             (None, _) => fs::hard_link(&original, &new).unwrap(),
         }
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(&new, place).unwrap();
         // Where both are the same file already, neither name goes.
         let _ = fs::remove_file(&new);
@@ -224,6 +225,25 @@ impl Upgrading {
         let all = all.iter().flat_map(|list| list.split_whitespace());
         all.map(str::to_owned).collect()
     }
+}
+
+impl Upgrading {
+    /// Waits until it has none: who has looked whether it could take over ends when that is known.
+    pub fn wait_until_childless(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !self.children().is_empty() {
+            assert!(Instant::now() < until, "children: {:?}", self.children());
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// Writes a file in a process of its own, for the reason for which the program is not copied.
+fn write_executable(path: &Path, text: &str) {
+    let script = r#"printf %s "$0" >"$1" && chmod 755 "$1""#;
+    let mut shell = Command::new("sh");
+    let status = shell.args(["-c", script, text]).arg(path).status().unwrap();
+    assert!(status.success(), "{}: {status}", path.display());
 }
 
 impl Drop for Upgrading {

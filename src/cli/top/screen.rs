@@ -176,7 +176,7 @@ impl Screen {
             (
                 "connections",
                 self.bold(&count(total.connections)),
-                format!("{} subscriptions", count(total.subscriptions)),
+                format!("{} subscribed", count(total.subscriptions)),
             ),
             (
                 "deliveries/s",
@@ -209,7 +209,7 @@ impl Screen {
             (
                 "backlog",
                 self.bold(&bytes(total.backlog_bytes as f64)),
-                format!("{} of histories", bytes(total.history_bytes as f64)),
+                format!("{} history", bytes(total.history_bytes as f64)),
             ),
             (
                 "slow now",

@@ -6,7 +6,7 @@ export function connectStomp({ server, channel, token, offset, epoch, heard, sai
   const socket = new WebSocket(`${server.ws}/stomp`, ['v12.stomp'])
   socket.binaryType = 'arraybuffer'
   const receipts = new Map()
-  let last = 'closed by the server'
+  let last = ''
 
   const send = (command, headers, body = '') => {
     // Nothing is escaped in CONNECT (section "Value Encoding").
@@ -43,7 +43,7 @@ export function connectStomp({ server, channel, token, offset, epoch, heard, sai
     }
   }
   socket.onclose = (event) => {
-    for (const { reject } of receipts.values()) reject(new Error(last))
+    for (const { reject } of receipts.values()) reject(new Error(last || 'the connection was closed'))
     closed(event, last)
   }
 

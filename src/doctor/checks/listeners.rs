@@ -73,7 +73,10 @@ fn in_use(id: &'static str, case: &Case<'_>, address: SocketAddr, elsewhere: Str
         }) => {
             let what = format!("{address} is in use by {name} (process {pid})");
             match name.as_str() {
-                "pushring" => Finding::hint(id, format!("{what}: a server runs already")),
+                "pushring" => Finding::hint(
+                    id,
+                    format!("{address}: a server runs there already (process {pid})"),
+                ),
                 "systemd" => Finding::hint(
                     id,
                     format!("{what}: it hands it on, if a .socket unit says so"),

@@ -20,6 +20,9 @@ pub struct Times {
     pong_due: Option<NonZeroU64>,
     /// Pings that have not been answered.
     pings: u32,
+    /// Whether the deadline that is set is that of a pong. It comes by the shard's own clock, whatever becomes of the time of
+    /// day meanwhile.
+    awaits_pong: bool,
 }
 
 impl Times {
@@ -58,9 +61,15 @@ impl Connected {
     }
 
     /// Sees to it that the next time at which something is to be done is not missed.
-    pub fn set_deadline(&self, work: &mut Work<'_, '_>) {
-        let next = self.next_ms(work.settings);
-        work.context.set_deadline_at(next);
+    pub fn set_deadline(&mut self, work: &mut Work<'_, '_>) {
+        let expires_ms = self.expires_ms(work.settings);
+        // The time of day may have been set back since the ping.
+        let latest_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
+        let pong_ms = (self.times.pong_due).map(|due| due.get().min(latest_ms));
+        self.times.awaits_pong = pong_ms
+            .is_some_and(|pong_ms| expires_ms.is_none_or(|expires_ms| pong_ms <= expires_ms));
+        let next_ms = expires_ms.into_iter().chain(pong_ms).min();
+        work.context.set_deadline_at(next_ms);
     }
 
     /// Time has passed.
@@ -75,7 +84,7 @@ impl Connected {
     }
 
     /// The client has answered a ping.
-    pub fn pong(&mut self, work: &Work<'_, '_>) -> Result<(), Fault> {
+    pub fn pong(&mut self, work: &mut Work<'_, '_>) -> Result<(), Fault> {
         let times = &mut self.times;
         if times.pings == 0 {
             return Err(Fault::bad_request("a pong that answers no ping"));
@@ -83,6 +92,10 @@ impl Connected {
         times.pings -= 1;
         let due_ms = work.context.unix_ms() + work.settings.pong_timeout_ms;
         times.pong_due = (times.pings > 0).then_some(at(due_ms));
+        times.awaits_pong = false;
+        if times.pings > 0 {
+            self.set_deadline(work);
+        }
         Ok(())
     }
 
@@ -100,8 +113,7 @@ impl Connected {
         let has_expired = |at_ms: Option<u64>| {
             at_ms.is_some_and(|at_ms| at_ms.saturating_add(expired_ms) <= now_ms)
         };
-        let pong_due = self.times.pong_due;
-        if pong_due.is_some_and(|due| due.get() <= now_ms) {
+        if std::mem::take(&mut self.times.awaits_pong) {
             if !work.context.is_behind() {
                 return Err(Disconnect::NO_PONG.into());
             }
@@ -121,16 +133,14 @@ impl Connected {
         Ok(())
     }
 
-    /// When there is something to do next.
-    fn next_ms(&self, settings: &Settings) -> Option<u64> {
+    /// When the first token has expired for long enough.
+    fn expires_ms(&self, settings: &Settings) -> Option<u64> {
         let subscriptions = self.subscriptions.iter();
-        let expire = subscriptions
+        subscriptions
             .filter_map(|subscription| subscription.expires_at_ms())
             .chain(self.times.expires_at_ms())
             .min()
-            .map(|at_ms| at_ms.saturating_add(settings.expired_ms));
-        let pong_due_ms = self.times.pong_due.map(NonZeroU64::get);
-        expire.into_iter().chain(pong_due_ms).min()
+            .map(|at_ms| at_ms.saturating_add(settings.expired_ms))
     }
 }
 
