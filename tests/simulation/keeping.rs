@@ -19,8 +19,6 @@ pub struct Keeping {
     pub cache: bool,
     /// The shortest time between two publications; 0 for no such limit.
     pub every_ms: u64,
-    /// Owners hear of each subscriber that leaves.
-    pub presence: bool,
 }
 
 /// The namespaces of a world.
@@ -32,6 +30,8 @@ pub struct Keepings {
     own: Vec<Option<Keeping>>,
     /// Whether there are subscriptions to patterns of names.
     pub wildcards: bool,
+    /// Whether owners know each of their channels' subscriptions; in worlds without patterns, of which they do not.
+    pub presence: bool,
 }
 
 /// Where a subscriber wants to go on.
@@ -91,12 +91,14 @@ impl Keepings {
                 ..Self::default()
             };
         }
+        let wildcards = rng.chance(600);
         Self {
+            presence: !wildcards && rng.chance(500),
             general: Keeping::draw(rng),
             own: (0..channels)
                 .map(|_| rng.chance(500).then(|| Keeping::draw(rng)))
                 .collect(),
-            wildcards: rng.chance(600),
+            wildcards,
         }
     }
 
@@ -121,12 +123,12 @@ impl Keepings {
                 history_bytes_max: 1 << 30,
                 cache: keeping.cache,
                 latest_every_ms: keeping.every_ms,
-                presence: keeping.presence,
+                presence: self.presence,
                 wildcards,
                 ..NamespaceConfig::default()
             })
         };
-        let general = (self.general != Keeping::default() || self.wildcards)
+        let general = (self.general != Keeping::default() || self.wildcards || self.presence)
             .then(|| of("news.*", &self.general, self.wildcards));
         let own = self.own.iter().enumerate();
         let own = own.filter_map(|(channel, keeping)| {
@@ -152,7 +154,6 @@ impl Keeping {
                 true => rng.pick(&[5, 40, 200]),
                 false => 0,
             },
-            presence: rng.chance(300),
         }
     }
 
