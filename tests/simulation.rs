@@ -167,7 +167,7 @@ fn all_kinds_of_trouble_were_met(met: &Met) {
 fn objections(sabotage: Sabotage, wanted: &str) {
     let mut struck = 0;
     let mut objected = 0;
-    for seed in 0..200 {
+    for seed in 0..300 {
         let mut met = Met::default();
         let result = run(seed, Some(sabotage), &mut met);
         if met.sabotaged == 0 {
@@ -391,6 +391,7 @@ fn live(world: &mut World) -> Result<(), String> {
     world.run_traffic()?;
     world.quiesce()?;
     check::reloads(world)?;
+    check::presence(world)?;
     if world.plan.drain_ms.is_some() {
         world.finish_drain()?;
     }

@@ -17,6 +17,7 @@ mod pongs;
 mod queues;
 mod recovery;
 mod reload;
+mod saving;
 mod slow;
 mod stomp;
 mod surveys;

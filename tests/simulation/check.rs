@@ -88,6 +88,25 @@ pub fn deliveries(world: &World) -> Result<(), String> {
     subscribers(world)
 }
 
+/// Owners know all subscriptions of their channels, where they are to, and no others.
+pub fn presence(world: &World) -> Result<(), String> {
+    if !world.plan.keepings.presence {
+        return Ok(());
+    }
+    let shards = world.drivers.iter().map(|driver| driver.shard.residue());
+    let (mut known, mut there) = (0, 0);
+    for shard in shards {
+        known += shard.members + shard.consumers;
+        there += shard.subscriptions;
+    }
+    match known == there {
+        true => Ok(()),
+        false => Err(format!(
+            "there are {there} subscriptions, and their owners know {known}"
+        )),
+    }
+}
+
 /// Every shard works with the newest settings; those that were asked for before a drain were taken over before it.
 pub fn reloads(world: &World) -> Result<(), String> {
     match &world.reload_fault {

@@ -30,6 +30,8 @@ pub struct Keepings {
     own: Vec<Option<Keeping>>,
     /// Whether there are subscriptions to patterns of names.
     pub wildcards: bool,
+    /// Whether owners know each of their channels' subscriptions; in worlds without patterns, of which they do not.
+    pub presence: bool,
 }
 
 /// Where a subscriber wants to go on.
@@ -89,12 +91,14 @@ impl Keepings {
                 ..Self::default()
             };
         }
+        let wildcards = rng.chance(600);
         Self {
+            presence: !wildcards && rng.chance(500),
             general: Keeping::draw(rng),
             own: (0..channels)
                 .map(|_| rng.chance(500).then(|| Keeping::draw(rng)))
                 .collect(),
-            wildcards: rng.chance(600),
+            wildcards,
         }
     }
 
@@ -119,11 +123,12 @@ impl Keepings {
                 history_bytes_max: 1 << 30,
                 cache: keeping.cache,
                 latest_every_ms: keeping.every_ms,
+                presence: self.presence,
                 wildcards,
                 ..NamespaceConfig::default()
             })
         };
-        let general = (self.general != Keeping::default() || self.wildcards)
+        let general = (self.general != Keeping::default() || self.wildcards || self.presence)
             .then(|| of("news.*", &self.general, self.wildcards));
         let own = self.own.iter().enumerate();
         let own = own.filter_map(|(channel, keeping)| {

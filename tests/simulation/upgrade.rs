@@ -137,7 +137,7 @@ impl World {
         }
         if self.plan.sabotage.is_none() {
             for (driver, shard) in self.drivers.iter().zip(&made) {
-                driver.compare(shard, has_others)?;
+                driver.compare(shard)?;
             }
         }
         if takes_over {
@@ -211,7 +211,7 @@ impl Driver {
     }
 
     /// The new shard counts what the old one did.
-    fn compare(&self, new: &Shard, has_others: bool) -> Result<(), String> {
+    fn compare(&self, new: &Shard) -> Result<(), String> {
         let closing = self.entries.iter().flatten().filter(|e| e.closing).count();
         let (old_residue, mut residue) = (self.shard.residue(), new.residue());
         residue.connections += closing;
@@ -227,7 +227,8 @@ impl Driver {
         counters.closed -= closing as u64;
         // Made anew when somebody asks.
         counters.recovery_bytes = old_counters.recovery_bytes;
-        if has_others {
+        let window = |shard: &Shard| shard.config().queues.window_bytes_max;
+        if window(new) != window(&self.shard) {
             // Other limits may let messages of queues go that have waited.
             let Counters {
                 queue_messages,
