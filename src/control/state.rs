@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub struct State {
     pub rests_since_ns: u64,
     /// As in [`Identity`](crate::shard::Identity).
     pub hash_seed: u64,
+    /// Where clients connect, and where the internal listener is: as it was configured when the sockets were opened.
+    pub addresses: [SocketAddr; 2],
     /// The internal listener's socket.
     pub internal: Option<RawFd>,
     /// The process that has looked whether this can be taken over: a child that ends now, and is to be waited for.
@@ -135,6 +138,7 @@ mod tests {
             version: "1".to_owned(),
             rests_since_ns: 2,
             hash_seed: 3,
+            addresses: [([127, 0, 0, 1], 8).into(), ([127, 0, 0, 1], 9).into()],
             internal: Some(4),
             tester: Some(7),
             calls: vec![(5, Bytes::from_static(b"GET"))],

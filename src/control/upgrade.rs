@@ -332,8 +332,10 @@ impl Held<'_> {
             bytes: shard.bytes.clone(),
             listener: shard.listener,
         });
+        let live = self.upgrade.live.borrow().config.clone();
         let state = State {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            addresses: [live.listen, live.internal],
             rests_since_ns: self.rests_since_ns,
             hash_seed: self.upgrade.hash_seed,
             internal: self.upgrade.internal.as_ref().map(|(fd, _)| *fd),

@@ -132,18 +132,23 @@ impl Server {
     }
 
     fn start(plan: Plan) -> Result<Self, StartError> {
-        let config = Arc::new(plan.config);
+        let mut config = plan.config;
         config.validate()?;
+        let is_test = plan.program.is_some() && resume::is_test();
+        let mut resumed = match plan.program {
+            Some(_) if !is_test => Resumed::from_environment()?,
+            _ => None,
+        };
+        if let Some(resumed) = &resumed {
+            resumed.keep(&mut config)?;
+        }
+        let config = Arc::new(config);
         let sessions = Arc::new(session::Settings::with_routes(&config, plan.routes));
         let rules = Arc::new(Rules::new(&config)?);
-        let mut resumed = match plan.program {
-            Some(_) if resume::is_test() => {
-                resume::test(&config, &sessions, &rules)?;
-                std::process::exit(0);
-            }
-            Some(_) => Resumed::from_environment()?,
-            None => None,
-        };
+        if is_test {
+            resume::test(&config, &sessions, &rules)?;
+            std::process::exit(0);
+        }
         let files = sys::raise_file_limit();
         let cores = sys::affinity().unwrap_or_default();
         let shards = match (&resumed, config.shards) {

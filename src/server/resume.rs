@@ -1,14 +1,16 @@
 //! Taking a server up that the program before this one has left in this process (a live upgrade).
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use socket2::Socket;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::control::upgrade::{STATE_VARIABLE, TEST_PASSED, TEST_VARIABLE};
 use crate::control::{State, StateError, hex};
 use crate::reactor::{self, Brain, Listener, Listeners, ResumeError, sys};
@@ -32,6 +34,9 @@ pub enum TakeOverError {
     /// The rings.
     #[error(transparent)]
     Setup(#[from] reactor::SetupError),
+    /// The configuration does not fit the listeners that stay open.
+    #[error("with the listeners that stay open: {0}")]
+    Config(#[from] ConfigError),
 }
 
 /// A server that was at rest when the program before this one ended.
@@ -39,6 +44,7 @@ pub struct Resumed {
     pub rests_since_ns: u64,
     pub version: String,
     pub hash_seed: u64,
+    addresses: [SocketAddr; 2],
     pub listeners: Listeners,
     /// Open connections of the internal listener.
     pub calls: Vec<(std::net::TcpStream, Bytes)>,
@@ -80,6 +86,7 @@ impl Resumed {
             rests_since_ns: state.rests_since_ns,
             version: state.version,
             hash_seed: state.hash_seed,
+            addresses: state.addresses,
             listeners: Listeners {
                 public: listeners,
                 internal: state.internal.map(socket).transpose()?.map(Into::into),
@@ -89,11 +96,43 @@ impl Resumed {
         }))
     }
 
+    /// Has the configuration say of the listeners what they are, and the log what it says otherwise.
+    ///
+    /// # Errors
+    /// When it lacks what guards a listener that stays open.
+    pub fn keep(&self, config: &mut Config) -> Result<(), TakeOverError> {
+        let stays = |setting: &str, is: &dyn Display, said: &dyn Display| {
+            tracing::warn!("{setting} = {said} takes a restart: it stays {is} in an upgrade");
+        };
+        let [listen, internal] = self.addresses;
+        if config.listen != listen {
+            stays("listen", &listen, &config.listen);
+        }
+        if config.internal != internal {
+            stays("internal", &internal, &config.internal);
+        }
+        let shards = self.shards.len();
+        if config.shards != 0 && config.shards != shards {
+            stays("shards", &shards, &config.shards);
+        }
+        keep_addresses(config, self.addresses)
+    }
+
     /// How long nothing has been sent, in ms.
     pub fn pause_ms(&self) -> f64 {
         let pause_ns = sys::monotonic_ns().saturating_sub(self.rests_since_ns);
         pause_ns as f64 / 1e6
     }
+}
+
+/// The addresses of sockets do not change by what a file says; so that is not what is checked.
+fn keep_addresses(
+    config: &mut Config,
+    [listen, internal]: [SocketAddr; 2],
+) -> Result<(), TakeOverError> {
+    (config.listen, config.internal) = (listen, internal);
+    config.validate()?;
+    Ok(())
 }
 
 /// Waits, aside, for a child of this process that nobody else here knows: it would stay a zombie otherwise.
@@ -125,6 +164,7 @@ pub fn test(
     let mut questions = io::stdin().lock();
     loop {
         let (state, sum) = State::read(&mut file)?;
+        keep_addresses(&mut (**config).clone(), state.addresses)?;
         let shards = state.shards.len();
         for (shard, saved) in state.shards.iter().enumerate() {
             let brain = Brain {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::Message;
 use crate::support::metrics::Metrics;
-use crate::support::server::Options;
+use crate::support::server::{Addresses, Options};
 use crate::support::wire::{Said, Socket};
 use crate::upgrading::{Outcome, Program, Upgrading};
 
@@ -97,6 +97,47 @@ fn a_configuration_with_a_mistake_is_refused_and_the_line_says_which() {
         history["result"]["publications"].as_array().unwrap().len(),
         1
     );
+}
+
+#[test]
+fn listeners_stay_what_they_are_and_do_not_lose_what_guards_them() {
+    let addresses = Addresses::free();
+    let Addresses { public, internal } = addresses;
+    let port = public.port();
+    let config = |listen: &str, shards: u32, rest: &str| {
+        format!(
+            "listen = \"{listen}:{port}\"\ninternal = \"{internal}\"\nshards = {shards}\n{rest}"
+        )
+    };
+    let open = "0.0.0.0";
+    let file = File::new(&config(open, 2, "insecure = true\n"));
+    let options = Options {
+        all_in_file: true,
+        ..file.options()
+    };
+    let mut upgrading = Upgrading::start_at(addresses, options);
+    // What is said would need no guard, what stays open does.
+    file.write(&config("127.0.0.1", 2, ""));
+    let line = upgrading.must_refuse();
+    assert!(
+        line.contains("with the listeners that stay open") && line.contains("insecure"),
+        "{line}"
+    );
+    file.write(&config("127.0.0.1", 3, "insecure = true\n"));
+    upgrading.server.signal("USR2");
+    for said in [
+        format!("listen = 127.0.0.1:{port} takes a restart: it stays 0.0.0.0:{port}"),
+        "shards = 3 takes a restart: it stays 2".to_owned(),
+    ] {
+        upgrading.wait_for_line(|line| line.contains(&said));
+    }
+    assert!(matches!(upgrading.outcome(), Outcome::TakenOver { .. }));
+    let mut subscriber = Socket::open(public, "/sub/news");
+    let mut http = upgrading.server.http();
+    let one = |metrics: &Metrics| metrics.sum("subscriptions") == 1;
+    Metrics::wait(&mut http, "a subscription", one);
+    http.publish("news", "1");
+    assert_eq!(subscriber.message(), Message::text("1"));
 }
 
 #[test]

@@ -101,6 +101,10 @@ pub struct Upgrading {
 
 impl Upgrading {
     pub fn start(options: Options) -> Self {
+        Self::start_at(Addresses::free(), options)
+    }
+
+    pub fn start_at(addresses: Addresses, options: Options) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "upgrade-{}-{}",
@@ -115,7 +119,7 @@ impl Upgrading {
             fs::hard_link(env!("CARGO_BIN_EXE_pushring"), folder.join(name)).unwrap();
         }
         let server = Server::start_at(
-            Addresses::free(),
+            addresses,
             Options {
                 program: Some(folder.join("pushring")),
                 ..options
