@@ -1,6 +1,7 @@
 //! Several shards and the mailboxes between them in a seeded world: short sends, full sockets,
 //! resets, half frames, slow and vanished peers, full mailboxes, jumps of the clock; raw clients, those
-//! of event streams and those of STOMP, of which some acknowledge late, never, or give messages of queues back.
+//! of event streams and those of STOMP, of which some acknowledge late, never, or give messages of queues back;
+//! live upgrades at any moment, some of which are given up.
 //!
 //! A seed repeats its world exactly. `PUSHRING_SIM_SEEDS` says how many are run (1,000), and
 //! `PUSHRING_SIM_SEED` names the one to be repeated.
