@@ -114,9 +114,12 @@ impl Subscription {
 impl Window {
     /// Counts anew what waits: what a publication counts is the version's own. What counts against the bound stays.
     pub fn restored(&mut self) {
-        let counted = self.waiting_bytes.saturating_sub(self.granted_bytes);
+        // More may be granted than waits.
+        let (before, granted) = (self.waiting_bytes, self.granted_bytes);
         self.waiting_bytes = self.waiting.iter().map(Publication::kept_bytes).sum();
-        self.granted_bytes = self.waiting_bytes.saturating_sub(counted);
+        self.granted_bytes = granted
+            .saturating_add(self.waiting_bytes)
+            .saturating_sub(before);
     }
 
     /// Lets so many bytes wait that do not count: what a client has missed does not make it a slow one.
