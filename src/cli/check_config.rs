@@ -27,8 +27,8 @@ PUSHRING_* variables and the flags above are taken into account as `pushring ser
 exit code 0 and the settings that differ from their defaults, or exit code 2 and a line for each mistake.
 
 Examples:
-  pushring check-config /etc/pushring.toml
-  pushring check-config /etc/pushring.toml --insecure";
+  pushring check-config /etc/pushring/pushring.toml
+  pushring check-config /etc/pushring/pushring.toml --insecure";
 
 /// Checks the file as `serve` would read it: with the environment and the flags laid over it.
 pub(super) fn run(

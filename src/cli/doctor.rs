@@ -39,7 +39,7 @@ Exit code: 0 all is fine, or there are hints alone; 1 there are warnings: a serv
 it could; 2 a mistake in the arguments or the configuration; 3 a server would not start.
 
 Examples:
-  pushring doctor --config /etc/pushring.toml
+  pushring doctor --config /etc/pushring/pushring.toml
   pushring doctor --pid $(systemctl show -P MainPID pushring)     what the unit gives it
   pushring doctor --json | jq '.findings[] | select(.level != \"fine\")'";
 

@@ -30,7 +30,7 @@ PUSHRING_LIMITS_MESSAGE_BYTES_MAX=131072. Flags win over variables, variables ov
 SIGHUP has a running server read file, variables and flags again; the log says what has changed and what takes a restart.
 
 Examples:
-  pushring serve --config /etc/pushring.toml
+  pushring serve --config /etc/pushring/pushring.toml
   pushring serve --listen [::1]:8000 --shards 4
   pushring serve --listen 0.0.0.0:8000 --insecure     everybody may connect
   PUSHRING_LOG_FORMAT=json pushring serve";

@@ -48,7 +48,7 @@ The token is signed with auth.hmac_secret of the file (or PUSHRING_AUTH_HMAC_SEC
 issuer that the file asks for. It is printed alone on a line. For keys of auth.jwks_file whoever has the private keys signs.
 
 Examples:
-  pushring token --user ann --subscribe 'news:*' --config /etc/pushring.toml
+  pushring token --user ann --subscribe 'news:*' --config /etc/pushring/pushring.toml
   pushring token --user ann --publish rooms:1 --subscribe rooms:1 --expires 10m
   pushring token --user ann --channel rooms:1     for the subscribe command of a centrifuge client";
 
