@@ -86,15 +86,15 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  pushring                                          clients at 127.0.0.1:8000, publishing at 127.0.0.1:8001
-  curl -d hello 127.0.0.1:8001/pub/news             to everybody at ws://127.0.0.1:8000/sub/news
+  pushring                                           clients at 127.0.0.1:8000, publishing at 127.0.0.1:8001
+  curl -d hello 127.0.0.1:8001/pub/news              to everybody at ws://127.0.0.1:8000/sub/news
   pushring --listen 127.0.0.1:9000 --shards 2
   pushring serve --config /etc/pushring/pushring.toml
-  pushring check-config /etc/pushring/pushring.toml what is wrong in a file, or what it changes
-  pushring doctor                                   what is wrong with this machine, and the line that mends it
+  pushring check-config /etc/pushring/pushring.toml  what is wrong in a file, or what it changes
+  pushring doctor                                    what is wrong with this machine, and the line that mends it
   pushring token --user ann --config /etc/pushring/pushring.toml
-  pushring top                                      how the server does, once a second
-  pushring bench --help                             how fast it is, and others beside it";
+  pushring top                                       how the server does, once a second
+  pushring bench --help                              how fast it is, and others beside it";
 
 #[derive(Debug, Subcommand)]
 enum Command {

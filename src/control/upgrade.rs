@@ -389,8 +389,10 @@ impl Tester {
         })
     }
 
-    /// Has it read the state once more, which is another by now.
+    /// Has it read the state once more, which is another by now. The shards rest meanwhile: it has done it before, and has
+    /// less time.
     async fn again(&mut self, sum: &str) -> Result<(), UpgradeError> {
+        self.within = self.within.min(REST_MAX);
         // If it has ended, it does not answer either.
         let _ = self.ask.write_all(TEST_AGAIN).await;
         self.expect(sum).await
