@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use pushring::endpoint::ConnectionName;
 use pushring::server::PublishError;
 use pushring::{ChannelName, Context, Endpoint, Handle, Message, Refusal, Request, Route, Server};
 
@@ -39,15 +38,6 @@ impl Endpoint for Ticker {
                 "error: say `subscribe N` or `unsubscribe N`, N below {SYMBOLS}"
             )),
         }
-    }
-
-    /// There is nothing to keep: the server itself carries subscriptions over when it is upgraded in place.
-    fn save(&self, _: ConnectionName, (): &()) -> Option<Vec<u8>> {
-        Some(Vec::new())
-    }
-
-    fn restore(&mut self, _: ConnectionName, _: &[u8]) -> Option<()> {
-        Some(())
     }
 }
 
