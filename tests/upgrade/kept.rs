@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::json;
 
 use crate::support::centrifuge::Centrifuge;
@@ -39,7 +38,6 @@ fn who_is_behind_reads_on_behind_an_upgrade_and_has_all_of_it_in_order() {
     let mut upgrading = Upgrading::start(Options::with_config(config));
     let public = upgrading.server.addresses.public;
     let mut slow = Socket::open(public, "/sub/news");
-    setsockopt(slow.stream(), sockopt::RcvBuf, &4_096).unwrap();
     let mut http = upgrading.server.http();
     let text = |number: u64| format!("{number} {}", "x".repeat(50_000));
     for number in 0..200 {
