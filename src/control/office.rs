@@ -230,17 +230,14 @@ impl Office {
             }
             Letter::Reload { prepared, answer } => {
                 if let Some(live) = self.reloader.begin(*prepared, answer) {
-                    let reloads =
-                        (0..self.shards).map(|shard| (shard, Request::Reload(live.clone())));
-                    self.outgoing.extend(reloads);
+                    self.send_to_all(&Request::Reload(live));
                 }
             }
             // The caller's business.
             Letter::Hold(_) => {}
             Letter::Drain { drain_ms } => {
                 self.draining = true;
-                let drains = (0..self.shards).map(|shard| (shard, Request::Drain { drain_ms }));
-                self.outgoing.extend(drains);
+                self.send_to_all(&Request::Drain { drain_ms });
             }
         }
     }

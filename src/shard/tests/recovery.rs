@@ -255,14 +255,20 @@ fn what_waits_for_those_who_come_back_is_bounded_and_who_comes_too_many_is_told_
     assert_eq!(shard.counters().recovery_bytes, 0);
 }
 
-#[test]
-fn who_takes_at_once_what_it_has_missed_has_no_longer_backlog_afterwards() {
+/// It keeps 2,000 publications, and a backlog has room for 4,096 bytes.
+fn shard_with_more_than_a_backlog_holds() -> Shard {
     let mut config = Config::default();
     config.slow_consumer.backlog_bytes_max = 4_096;
     let mut shard = shard_that_keeps(keeping(2_000), config);
     for number in 1..=2_000 {
         publish_numbered(&mut shard, number);
     }
+    shard
+}
+
+#[test]
+fn who_takes_at_once_what_it_has_missed_has_no_longer_backlog_afterwards() {
+    let mut shard = shard_with_more_than_a_backlog_holds();
     let id = come(&mut shard, "/lane/0");
     assert_eq!(texts(&mut shard, id).len(), 2_001);
     let connection = shard.connections.table.get(id).expect("it lives");
@@ -271,12 +277,7 @@ fn who_takes_at_once_what_it_has_missed_has_no_longer_backlog_afterwards() {
 
 #[test]
 fn more_than_a_backlog_may_hold_can_be_recovered_by_one_that_takes_it_slowly() {
-    let mut config = Config::default();
-    config.slow_consumer.backlog_bytes_max = 4_096;
-    let mut shard = shard_that_keeps(keeping(2_000), config);
-    for number in 1..=2_000 {
-        publish_numbered(&mut shard, number);
-    }
+    let mut shard = shard_with_more_than_a_backlog_holds();
     let id = come(&mut shard, "/lane/0");
     let mut batch = Batch::default();
     let mut taken = 0;
